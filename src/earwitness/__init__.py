@@ -1,0 +1,43 @@
+"""earwitness: explain any audio classifier, hear the explanation, and cross-examine it.
+
+    import earwitness as ew
+
+    classifier = ew.load_classifier("models/esc10")
+    explanation = ew.explain(classifier, ew.load("dog.wav"), ew.Sobol(), target="dog", components=ew.Grid(8, 8))
+    explanation.top(3)
+    explanation.hear(keep=0.2).save("why.wav")
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "audio": ("Audio", "load"),
+    "axes": ("Axis",),
+    "errors": ("EarwitnessError", "InputError", "ModelError", "UsageError"),
+    "fingerprints": ("fingerprint",),
+    "frontends": ("FrontEnd", "LogERB", "LogMel", "LogSTFT", "Waveform"),
+    "classifiers": ("BlackBox", "Classifier", "load_classifier", "save_classifier"),
+    "components": ("Bands", "Bins", "Cells", "Components", "Factorization", "Grid", "Segments"),
+    "questions": ("AudioQuestion", "Game", "Question", "ask"),
+    "explanations": ("Explanation",),
+    "explainers": ("Explainer", "Random", "Saliency", "Sobol"),
+    "studies.explaining": ("explain",),
+}
+_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'earwitness' has no attribute {name!r}")
+    value = getattr(import_module(f"earwitness.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,188 @@
+"""A recording: samples, their rate, and everything that was done to them.
+
+A clip is mono, float32, full scale 1.0. Nothing is resampled, mixed down or cut without a line in `provenance`.
+Times are seconds of the *recording*: a window cut at 12.5 s starts at 12.5 s, and so do its explanations.
+
+Source: libsndfile reads and writes the files (wav, flac, ogg, mp3, ...), soxr resamples (quality "HQ").
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+from torch import Tensor
+
+from earwitness.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """A mono clip.
+
+    samples: `[time]`, anything numpy or torch can hold; also `[channels, time]` or `[time, channels]`, which is mixed
+        down (the shorter side is taken for the channels). Integers are scaled to full scale 1.0.
+    sample_rate: hertz.
+    provenance: what was done to the samples, one line each, oldest first.
+    start: position of the first sample in the recording, in seconds.
+    """
+
+    samples: Tensor
+    sample_rate: int
+    provenance: tuple[str, ...] = ()
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.sample_rate, bool) or int(self.sample_rate) != self.sample_rate or self.sample_rate <= 0:
+            raise InputError(f"sample_rate must be a positive whole number of hertz, not {self.sample_rate!r}")
+        samples, done = _mono(_float(self.samples))
+        if samples.numel() == 0:
+            raise InputError("the clip is empty: it has no samples")
+        if not torch.isfinite(samples).all():
+            raise InputError(
+                f"{int((~torch.isfinite(samples)).sum())} of {samples.numel()} samples are NaN or infinite; "
+                "repair the recording or replace them, e.g. with numpy.nan_to_num"
+            )
+        object.__setattr__(self, "samples", samples)
+        object.__setattr__(self, "sample_rate", int(self.sample_rate))
+        object.__setattr__(self, "provenance", (*self.provenance, *done))
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.samples.numel() / self.sample_rate
+
+    @property
+    def end(self) -> float:
+        """Position of the clip's end in the recording, in seconds."""
+        return self.start + self.duration
+
+    @property
+    def peak(self) -> float:
+        """Largest absolute sample; 1.0 is full scale."""
+        return float(self.samples.abs().max())
+
+    @property
+    def rms_db(self) -> float:
+        """Root-mean-square level in dB below full scale (0 dB: a square wave at full scale); -inf for silence."""
+        power = float(self.samples.double().square().mean())
+        return 10 * float(np.log10(power)) if power > 0 else -np.inf
+
+    def with_samples(self, samples: Tensor, done: str) -> "Audio":
+        """The same clip with other samples, and a line that says what was done."""
+        return replace(self, samples=samples, provenance=(*self.provenance, done))
+
+    def resampled(self, sample_rate: int) -> "Audio":
+        """The clip at another rate (soxr, "HQ"); itself if the rate is already right."""
+        if sample_rate == self.sample_rate:
+            return self
+        samples = soxr.resample(self.samples.cpu().numpy(), self.sample_rate, sample_rate, quality="HQ")
+        done = f"resampled from {self.sample_rate} Hz to {sample_rate} Hz"
+        return replace(
+            self, samples=torch.from_numpy(samples), sample_rate=sample_rate, provenance=(*self.provenance, done)
+        )
+
+    def window(self, at: float, duration: float) -> "Audio":
+        """The part from `at` seconds (of the recording) on, `duration` seconds long or up to the end."""
+        if not self.start <= at < self.end:
+            raise InputError(f"no sound at {at:g} s: the recording runs from {self.start:g} s to {self.end:.2f} s")
+        first = round((at - self.start) * self.sample_rate)
+        samples = self.samples[first : first + round(duration * self.sample_rate)]
+        if samples.numel() == 0:
+            raise InputError(f"a window of {duration:g} s holds no sample at {self.sample_rate} Hz")
+        start = self.start + first / self.sample_rate
+        done = f"cut to {start:.3f}-{start + samples.numel() / self.sample_rate:.3f} s of {self.end:.3f} s"
+        return replace(self, samples=samples, start=start, provenance=(*self.provenance, done))
+
+    def windows(self, duration: float) -> "Iterator[Audio]":
+        """The whole clip in windows of `duration` seconds; the last one is moved back so as to be full."""
+        count = max(1, int(np.ceil(round(self.duration / duration, 9))))
+        for index in range(count):
+            yield self.window(max(self.start, min(self.start + index * duration, self.end - duration)), duration)
+
+    def save(self, path: str | os.PathLike) -> float:
+        """Write 16-bit sound (the suffix names the format: wav, flac, ...). Returns the gain that was applied.
+
+        The gain is 1.0 unless the peak exceeds full scale: then the whole clip is scaled down, never clipped.
+        A file appears whole or not at all.
+        """
+        path = Path(path)
+        if path.suffix.lower().lstrip(".").upper() not in soundfile.available_formats():
+            raise InputError(f"cannot write {path.name!r}: use a suffix that libsndfile writes, such as .wav or .flac")
+        top = 32767 / 32768  # the largest 16-bit sample
+        gain = min(1.0, top / self.peak) if self.peak > 0 else 1.0
+        part = path.with_name(f".{path.stem}.part{path.suffix}")
+        try:
+            soundfile.write(part, gain * self.samples.cpu().numpy(), self.sample_rate, subtype=_subtype(path))
+            part.replace(path)
+        except (OSError, RuntimeError) as error:
+            raise InputError(f"cannot write {path}: {error}") from error
+        finally:
+            part.unlink(missing_ok=True)
+        return gain
+
+    def __repr__(self) -> str:
+        return f"Audio({self.start:.2f}-{self.end:.2f} s, {self.sample_rate} Hz, {self.rms_db:.1f} dB)"
+
+
+def load(path: str | os.PathLike, sample_rate: int | None = None) -> Audio:
+    """Read a recording: whatever libsndfile reads, mixed down to mono, resampled if `sample_rate` is given.
+
+    Raises `InputError` for a file that is missing, empty, truncated or no sound. What was done stands in `.provenance`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no recording at {path}: {'it is a folder' if path.is_dir() else 'the file does not exist'}")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes)")
+    try:
+        with soundfile.SoundFile(path) as file:
+            samples, rate, promised, log = file.read(dtype="float32"), file.samplerate, file.frames, file.extra_info
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise InputError(
+            f"{path} is not a sound that libsndfile can read ({str(error).rstrip('.')}). "
+            "If it is video or AAC, convert it first: ffmpeg -i INPUT output.wav"
+        ) from error
+    if len(samples) < promised or "should be" in log and path.suffix.lower() in (".wav", ".aif", ".aiff"):
+        raise InputError(
+            f"{path} is truncated: {len(samples)} frames are there, its header promises more. "
+            "Copy it again, or cut it to what is there: ffmpeg -i INPUT output.wav"
+        )
+    try:
+        audio = Audio(samples.T, rate, (f"read {path.name}, {rate} Hz",))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return audio if sample_rate is None else audio.resampled(sample_rate)
+
+
+def _float(samples: object) -> Tensor:
+    """Float32, integers scaled to full scale 1.0."""
+    tensor = samples.detach() if isinstance(samples, Tensor) else torch.from_numpy(np.array(samples))
+    if tensor.dtype == torch.uint8:
+        return (tensor.float() - 128) / 128
+    if not tensor.is_floating_point() and tensor.dtype != torch.bool and not tensor.is_complex():
+        return tensor.double().div(-float(torch.iinfo(tensor.dtype).min)).float()
+    if not tensor.is_floating_point():
+        raise InputError(f"samples must be real numbers, not {tensor.dtype}")
+    return tensor.float()
+
+
+def _mono(samples: Tensor) -> tuple[Tensor, tuple[str, ...]]:
+    """`[time]`, and what had to be done for it."""
+    if samples.ndim == 1:
+        return samples, ()
+    if samples.ndim != 2:
+        raise InputError(f"samples must be [time] or [channels, time], not of shape {list(samples.shape)}")
+    channel = int(samples.shape[1] < samples.shape[0])
+    count = samples.shape[channel]
+    return samples.mean(channel), (f"mixed down from {count} channels",) if count > 1 else ()
+
+
+def _subtype(path: Path) -> str | None:
+    """16-bit where the format has it, else the format's own default (ogg, mp3)."""
+    name = path.suffix.lstrip(".").upper()
+    return "PCM_16" if "PCM_16" in soundfile.available_subtypes(name) else None

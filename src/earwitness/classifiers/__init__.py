@@ -1,0 +1,6 @@
+"""Front end, network and labels: what is explained."""
+
+from earwitness.classifiers.base import BlackBox, Classifier
+from earwitness.classifiers.folders import load_classifier, save_classifier
+
+__all__ = ["BlackBox", "Classifier", "load_classifier", "save_classifier"]

@@ -1,0 +1,186 @@
+"""A classifier: front end, network and labels, asked at any stage of the way from the waveform to the scores.
+
+    logits = network(frontend(waveform))            logits = onward(stage, at(stage, waveform), waveform)
+
+A stage is named by a word: `waveform`, `features` (what the network eats), `frontend.spectrum` (behind a step of the front
+end), or `network.<module path>` (behind a layer).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from earwitness.axes import Axis, counted
+from earwitness.errors import ModelError, unknown
+from earwitness.frontends import FrontEnd, Waveform
+
+
+class Classifier(nn.Module):
+    """Any audio classifier.
+
+    network: a module from features to logits `[B, classes]`. Spectral features reach it as `[B, 1, frequency, time]`, lowest
+        frequency first; those of `Waveform` as `[B, time]`.
+    frontend: a `FrontEnd`, or None for a network that is asked about ready features `[1, F, T]` (it can't be heard).
+    labels: a name for each class.
+    duration: the longest clip, in seconds, that the model takes; None for any.
+    outputs: what the network answers, "logits" or "probabilities".
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        frontend: FrontEnd | None,
+        labels: Sequence[str],
+        duration: float | None = None,
+        outputs: str = "logits",
+    ) -> None:
+        super().__init__()
+        if outputs not in ("logits", "probabilities"):
+            raise unknown("kind of outputs", outputs, ("logits", "probabilities"))
+        self.network, self.frontend = network, frontend
+        self.labels = tuple(str(label) for label in labels)
+        self.duration, self.outputs = duration, outputs
+
+    @property
+    def sample_rate(self) -> int | None:
+        """Hertz; None without a front end."""
+        return None if self.frontend is None else self.frontend.sample_rate
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
+
+    @property
+    def unit(self) -> str:
+        """The unit of a score: "logit" or "probability"."""
+        return {"logits": "logit", "probabilities": "probability"}[self.outputs]
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """`[B, time]` (without a front end: features) to logits `[B, classes]`."""
+        return self.onward("waveform" if self.frontend is not None else "features", waveform)
+
+    def at(self, stage: str, waveform: Tensor, clip: Tensor | None = None) -> Tensor:
+        """What stands at a stage for a waveform `[B, time]`; statistics of a whole clip are `clip`'s, if given."""
+        if stage == "waveform" or self.frontend is None and stage == "features":
+            return waveform
+        if stage == "features":
+            return self.frontend(waveform, clip)
+        if stage.startswith("frontend."):
+            return self.frontend.advance(waveform, "", stage.removeprefix("frontend."), clip)
+        seen = []
+        with _hook(self._layer(stage), lambda output: seen.append(output)):
+            self.network(waveform if self.frontend is None else self.frontend(waveform, clip))
+        return seen[0]
+
+    def onward(self, stage: str, x: Tensor, waveform: Tensor | None = None) -> Tensor:
+        """Logits from what stands at a stage. `waveform` `[1, time]`: the clip whose statistics hold behind that stage."""
+        if stage == "waveform":
+            return self._answer(self.frontend(x))
+        if stage == "features":
+            return self._answer(x)
+        if stage.startswith("frontend."):
+            return self._answer(self.frontend.advance(x, stage.removeprefix("frontend."), "", waveform))
+        if waveform is None:
+            raise ModelError(f"going on from {stage} needs the waveform (or features) of the clip")
+        clip = waveform if self.frontend is None else self.frontend(waveform)
+        with _hook(self._layer(stage), lambda output: x):
+            return self._answer(clip.expand(len(x), *clip.shape[1:]))
+
+    def axes(self, stage: str, n_samples: int) -> tuple[Axis, ...]:
+        """The axes at "waveform" or "features" for a clip of `n_samples`, in seconds and hertz."""
+        if self.frontend is None:
+            raise ModelError("without a front end the axes of the features are not known")
+        return (Waveform(self.frontend.sample_rate) if stage == "waveform" else self.frontend).axes(n_samples)
+
+    def frames(self, n_samples: int) -> Axis | None:
+        """The time axis of the answers; None where the model gives one answer a clip."""
+        return None
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """`[B, classes]`, each row summing to 1 (softmax of logits; probabilities as they are)."""
+        return logits.softmax(1) if self.outputs == "logits" else logits
+
+    def _layer(self, stage: str) -> nn.Module:
+        modules = dict(self.named_modules())
+        if stage not in modules or not stage.startswith("network"):
+            raise unknown("stage", stage, ("waveform", "features", *(n for n in modules if "." in n)))
+        return modules[stage]
+
+    def _answer(self, features: Tensor) -> Tensor:
+        try:
+            logits = self.network(features)
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise ModelError(
+                f"the network cannot take features of shape {list(features.shape)} ({str(error).splitlines()[0]}). "
+                "Is the clip too short for it, or is this the wrong front end?"
+            ) from error
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] != len(self.labels):
+            came = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise ModelError(
+                f"the network answers {came} to {len(features)} inputs, but there are {len(self.labels)} labels: "
+                f"it must answer [{len(features)}, {len(self.labels)}]"
+            )
+        return logits
+
+
+class BlackBox(Classifier):
+    """Any function of a numpy array; it can be asked, but has no gradient.
+
+    function: float32 `[B, time]` to scores `[B, classes]`; with `batched=False`, `[time]` to `[classes]`.
+    sample_rate: hertz.  labels: a name for each class.  outputs: "logits" or "probabilities".
+    """
+
+    def __init__(
+        self,
+        function: Callable[[np.ndarray], np.ndarray],
+        sample_rate: int,
+        labels: Sequence[str],
+        duration: float | None = None,
+        outputs: str = "logits",
+        batched: bool = True,
+    ) -> None:
+        super().__init__(_Asked(function, batched), Waveform(sample_rate), labels, duration, outputs)
+
+
+class _Asked(nn.Module):
+    def __init__(self, function: Callable[[np.ndarray], np.ndarray], batched: bool) -> None:
+        super().__init__()
+        self.function, self.batched = function, batched
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        if waveform.requires_grad:
+            raise ModelError("a black box has no gradient: choose a method that only asks, such as Sobol")
+        x = waveform.cpu().numpy()
+        scores = self.function(x) if self.batched else [self.function(row) for row in x]
+        scores = torch.as_tensor(np.asarray(scores, dtype=np.float32))
+        if len(scores) != len(x):
+            raise ModelError(
+                f"the function answered {list(scores.shape)} to {list(x.shape)}: it must take [B, time] and answer "
+                "[B, classes]. If it takes one clip, say BlackBox(..., batched=False)"
+            )
+        return scores
+
+
+@contextmanager
+def _hook(module: nn.Module, change: Callable) -> Iterator[None]:
+    handle = module.register_forward_hook(lambda _, __, output: change(output))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; every part back in its own mode afterwards."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode

@@ -1,0 +1,94 @@
+"""A classifier as a folder: `config.json`, `model.safetensors`, and a model card `README.md`.
+
+Networks of the zoo are built again from their constructor arguments. Any other network can be saved too; to load it, its
+architecture has to be given, since code is never loaded from a folder.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from earwitness import frontends
+from earwitness.classifiers import zoo
+from earwitness.classifiers.base import Classifier
+from earwitness.errors import ModelError, UsageError, unknown
+from earwitness.fingerprints import arguments
+
+FORMAT = 1
+
+
+def save_classifier(classifier: Classifier, folder: str | os.PathLike, card: str) -> None:
+    """Write a classifier; `card` is the text of its model card (what it was trained on, how well it does, credit)."""
+    folder = Path(folder)
+    config = {
+        "format": FORMAT,
+        "network": _described(classifier.network),
+        "frontend": None if classifier.frontend is None else _described(classifier.frontend),
+        "labels": list(classifier.labels),
+        "duration": classifier.duration,
+        "outputs": classifier.outputs,
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {k: v.contiguous() for k, v in classifier.network.state_dict().items()}
+        part = folder / ".model.part"
+        save_file(weights, part)
+        part.replace(folder / "model.safetensors")
+        (folder / "README.md").write_text(card)
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    except OSError as error:
+        raise ModelError(f"cannot write the classifier to {folder}: {error}") from error
+
+
+def load_classifier(
+    folder: str | os.PathLike, network: nn.Module | None = None, device: str = "auto"
+) -> Classifier:
+    """Read a classifier that `save_classifier` wrote, in evaluation mode.
+
+    network: the architecture, if it is not one of the zoo's.  device: "auto" (cuda where there is one), "cpu", "cuda".
+    """
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
+        what = "the folder has no config.json" if folder.is_dir() else "there is no such folder"
+        raise ModelError(f"no classifier at {folder}: {what}. `earwitness train` makes one")
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        if config["format"] != FORMAT:
+            raise ModelError(f"{folder} has format {config['format']}; this version of earwitness reads format {FORMAT}")
+        frontend = None if config["frontend"] is None else _built(config["frontend"], frontends)
+        network = _built(config["network"], zoo) if network is None else network
+        network.load_state_dict(load_file(folder / "model.safetensors"))
+        classifier = Classifier(network, frontend, config["labels"], config["duration"], config["outputs"])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"{folder} is not a classifier that can be read: {str(error).strip()}") from error
+    return classifier.to(find_device(device)).eval()
+
+
+def find_device(name: str) -> torch.device:
+    """The device called "auto", "cpu" or "cuda"."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise unknown("device", name, ("auto", "cpu", "cuda"))
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("no CUDA device is available here: use --device cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _described(part: nn.Module) -> dict:
+    return {"class": type(part).__name__, "arguments": _plain(arguments(part))}
+
+
+def _plain(values: dict) -> dict:
+    """What JSON can hold; a foreign network's other arguments are left out."""
+    return {k: v for k, v in values.items() if isinstance(v, str | int | float | bool | list | tuple | None)}
+
+
+def _built(described: dict, module) -> nn.Module:
+    name = described["class"]
+    if name not in module.__all__:
+        raise ModelError(f"{name} is not one of {', '.join(module.__all__)}: give the architecture, load_classifier(.., network=)")
+    return getattr(module, name)(**described["arguments"])

@@ -1,0 +1,5 @@
+"""Networks that come with earwitness; a saved classifier names one of them."""
+
+from earwitness.classifiers.zoo.spectrogram_cnn import EventCNN, SmallSpecCNN
+
+__all__ = ["EventCNN", "SmallSpecCNN"]

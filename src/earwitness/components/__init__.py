@@ -1,0 +1,7 @@
+"""Ways to cut a clip into components that add up to it."""
+
+from earwitness.components.base import Components, Factorization, Regions
+from earwitness.components.cells import Bands, Cells, Segments
+from earwitness.components.grid import Bins, Grid
+
+__all__ = ["Bands", "Bins", "Cells", "Components", "Factorization", "Grid", "Regions", "Segments"]

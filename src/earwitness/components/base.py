@@ -1,0 +1,104 @@
+"""A clip, cut into components that add up to it.
+
+    x(m) = b + sum_i m_i (c_i - b_i)
+
+`Components` are one clip, cut: they mix masks into inputs (`mix`) and gather maps over the input into numbers per component
+(`collect`). A `Factorization` is the way to cut, a frozen dataclass of hyper-parameters; called, it cuts.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from earwitness.audio import Audio
+from earwitness.axes import Axis
+from earwitness.classifiers.base import Classifier
+
+Baseline = str | Audio | tuple
+
+
+class Components(ABC):
+    """One clip, cut.
+
+    stage: where.  axes: of the components.  x: `[*x]`, what stands there for the clip.
+    baselines: `[K, *x]`, what is put in a component's place.  note: what that baseline is, in words.
+    """
+
+    stage: str
+    axes: tuple[Axis, ...]
+    x: Tensor
+    baselines: Tensor
+    note: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of places along each axis."""
+        return tuple(axis.size for axis in self.axes)
+
+    @abstractmethod
+    def mix(self, masks: Tensor, baseline: int = 0) -> Tensor:
+        """`[B, *x]` for masks `[B, *shape]`: 1 keeps a component, 0 puts baseline number `baseline` in its place."""
+
+    @abstractmethod
+    def collect(self, values: Tensor) -> Tensor:
+        """`[*shape]`: the sum over each component of a map `[*x]` over the input."""
+
+    def sound(self, mask: Tensor) -> Tensor | None:
+        """`[time]`: the components that `mask` `[*shape]` keeps, added up; None where they are not sounds."""
+        return None
+
+
+class Regions(Components):
+    """Components that share out the places of the input by its rows and columns.
+
+    x: `[..., *places]`.  groups: for each of the places' dimensions the component of each place, or None where that
+    dimension is not cut.  axes: of the dimensions that are cut.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        x: Tensor,
+        baselines: Tensor,
+        axes: tuple[Axis, ...],
+        groups: tuple[Tensor | None, ...],
+        note: str,
+    ) -> None:
+        self.stage, self.x, self.baselines, self.axes, self.groups, self.note = stage, x, baselines, axes, groups, note
+
+    def mix(self, masks: Tensor, baseline: int = 0) -> Tensor:
+        for axis, group in enumerate(group for group in self.groups if group is not None):
+            masks = masks.index_select(axis + 1, group)
+        places = [1 if group is None else len(group) for group in self.groups]
+        masks = masks.reshape(len(masks), *[1] * (self.x.ndim - len(places)), *places)
+        ground = self.baselines[baseline]
+        return torch.addcmul(ground, masks, self.x - ground)
+
+    def collect(self, values: Tensor) -> Tensor:
+        values = values.reshape(-1, *values.shape[-len(self.groups) :]).sum(0)
+        cut = [i for i, group in enumerate(self.groups) if group is not None]
+        for axis, dimension in zip(self.axes, cut, strict=True):
+            size = list(values.shape)
+            size[dimension] = axis.size
+            values = values.new_zeros(size).index_add_(dimension, self.groups[dimension], values)
+        return values.sum([i for i in range(values.ndim) if i not in cut]) if len(cut) < values.ndim else values
+
+
+@dataclass(frozen=True, eq=False)
+class Factorization(ABC):
+    """A way to cut a clip.
+
+    baseline: what is put in a component's place.
+        "silence" (default): what the stage answers to digital silence, with the clip's own statistics.
+        "noise": the clip's noise floor: noise (seeded) with the 10 % quantile over time of each frequency's level.
+        an `Audio`: another clip, repeated or cut to the length.  A tuple of these: the score is averaged over them.
+        At the features also "zero" (bare zeros), "mean" and "minimum" (of each frequency over time), "blur".
+    """
+
+    baseline: Baseline = field(default="silence", kw_only=True)
+
+    @abstractmethod
+    def __call__(self, classifier: Classifier, clip: Audio | Tensor) -> Components:
+        """Cut a clip (or ready features, where the classifier has no front end)."""

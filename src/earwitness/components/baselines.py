@@ -1,0 +1,89 @@
+"""What is put in the place of a removed component: a baseline sound, and what each stage answers to it.
+
+A baseline at a stage is the stage's answer to a *sound*, with the clip's own statistics: for a model that standardises each
+clip, bare zeros are the clip's mean level, not silence.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from earwitness.audio import Audio
+from earwitness.carrying import analyse, synthesise, window_length
+from earwitness.classifiers.base import Classifier
+from earwitness.components.base import Baseline
+from earwitness.errors import UsageError, unknown
+
+SOUNDS = {"silence": "digital silence", "noise": "the clip's noise floor"}
+MAPS = {
+    "zero": "zeros",
+    "mean": "each frequency's mean over time",
+    "minimum": "each frequency's minimum over time",
+    "blur": "the features, blurred",
+}
+
+
+def noise_floor(audio: Audio, quantile: float = 0.1, seed: int = 0) -> Tensor:
+    """`[time]`: Gaussian noise in which each frequency has the level of its `quantile` over the clip's frames."""
+    n_fft = window_length(audio.sample_rate)
+    rng = np.random.default_rng(seed)
+    noise = analyse(torch.from_numpy(rng.standard_normal(len(audio.samples))), n_fft)
+    level = analyse(audio.samples.cpu(), n_fft).abs().quantile(quantile, dim=-1, keepdim=True)
+    typical = noise.abs().square().mean().sqrt()
+    return synthesise(noise / typical * level, n_fft, len(audio.samples))
+
+
+def baseline_sound(kind: str | Audio, audio: Audio) -> tuple[Tensor, str]:
+    """`[time]` and its description."""
+    if isinstance(kind, Audio):
+        other = kind.resampled(audio.sample_rate).samples
+        times = -(-len(audio.samples) // len(other))
+        return other.repeat(times)[: len(audio.samples)], "another clip"
+    if kind == "silence" or kind == "zero":
+        return torch.zeros_like(audio.samples), SOUNDS["silence"]
+    if kind == "noise":
+        return noise_floor(audio).to(audio.samples.device), SOUNDS["noise"]
+    if kind in MAPS:
+        raise UsageError(f'the baseline {kind!r} is a picture, not a sound: use it with stage="features"')
+    raise unknown("baseline", kind, (*SOUNDS, *MAPS))
+
+
+def baseline_sounds(baseline: Baseline, audio: Audio) -> tuple[Tensor, str]:
+    """`[K, time]` and their description."""
+    kinds = baseline if isinstance(baseline, tuple) else (baseline,)
+    sounds, notes = zip(*(baseline_sound(kind, audio) for kind in kinds), strict=True)
+    return torch.stack(sounds), ", ".join(dict.fromkeys(notes))
+
+
+def baseline_features(
+    baseline: Baseline, classifier: Classifier, clip: Audio | Tensor, stage: str, x: Tensor
+) -> tuple[Tensor, str]:
+    """`[K, *x]` and their description, at a stage where the clip is `x` `[*x]`."""
+    kinds = baseline if isinstance(baseline, tuple) else (baseline,)
+    made = [_feature(kind, classifier, clip, stage, x) for kind in kinds]
+    return torch.stack([b for b, _ in made]), ", ".join(dict.fromkeys(note for _, note in made))
+
+
+def _feature(kind, classifier: Classifier, clip: Audio | Tensor, stage: str, x: Tensor) -> tuple[Tensor, str]:
+    if isinstance(kind, str) and kind in MAPS:
+        return _map(kind, x), MAPS[kind]
+    if not isinstance(clip, Audio):
+        if kind == "silence":
+            return torch.zeros_like(x), "zeros (these features have no front end that could answer to silence)"
+        raise UsageError("ready features have no sound: use the baseline zero, mean, minimum or blur")
+    sound, note = baseline_sound(kind, clip)
+    with torch.no_grad():
+        return classifier.at(stage, sound[None].to(x.device), clip.samples[None].to(x.device))[0], note
+
+
+def _map(kind: str, x: Tensor) -> Tensor:
+    if kind == "zero":
+        return torch.zeros_like(x)
+    if kind == "mean":
+        return x.mean(-1, keepdim=True).expand_as(x)
+    if kind == "minimum":
+        return x.amin(-1, keepdim=True).expand_as(x)
+    if x.ndim < 2:
+        raise UsageError('the baseline "blur" needs features over frequency and time')
+    picture = torch.nn.functional.pad(x.reshape(1, -1, *x.shape[-2:]), (5, 5, 5, 5), mode="replicate")
+    return torch.nn.functional.avg_pool2d(picture, 11, 1).reshape(x.shape)

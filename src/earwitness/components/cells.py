@@ -1,0 +1,201 @@
+"""Pieces of sound: time segments, frequency bands, and cells of both.
+
+At the waveform stage a clip is split into bands by a partition of unity on its STFT and each band into segments by
+raised-cosine cross-fades, so the pieces add up to the clip and nothing clicks. At the features stage each row and column of
+what the network eats goes to the band and segment that its centre lies in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from earwitness.audio import Audio
+from earwitness.axes import Axis
+from earwitness.carrying import RAMP, analyse, partition, synthesise, window_length
+from earwitness.classifiers.base import Classifier
+from earwitness.components.base import Components, Factorization, Regions
+from earwitness.components.baselines import baseline_features, baseline_sounds
+from earwitness.errors import UsageError, unknown
+from earwitness.frontends.scales import spaced
+
+
+class Pieces(Components):
+    """Bands times segments of a waveform: component (f, t) is `bands[f] * windows[t]`."""
+
+    stage = "waveform"
+
+    def __init__(
+        self, audio: Audio, frequency: Axis | None, time: Axis | None, baselines: Tensor, note: str
+    ) -> None:
+        self.x, self.baselines, self.note = audio.samples, baselines, note
+        self.axes = tuple(axis for axis in (frequency, time) if axis is not None)
+        self.banded = frequency is not None
+        self.bands = _split(audio.samples, audio.sample_rate, frequency)
+        self.differences = self.bands - _split(baselines, audio.sample_rate, frequency)
+        positions = audio.start + (np.arange(len(audio.samples)) + 0.5) / audio.sample_rate
+        windows = np.ones((1, len(positions))) if time is None else partition(time.edges, positions, RAMP["time"])
+        self.windows = torch.from_numpy(windows).float().to(audio.samples.device)
+
+    def mix(self, masks: Tensor, baseline: int = 0) -> Tensor:
+        return self.baselines[baseline] + self._weigh(masks, self.differences[baseline])
+
+    def collect(self, values: Tensor) -> Tensor:
+        if self.banded:
+            raise UsageError(
+                "a map over the samples of a waveform says nothing about frequency bands: use components=Segments(...), "
+                'or stage="features"'
+            )
+        return self.windows @ values
+
+    def sound(self, mask: Tensor) -> Tensor:
+        return self._weigh(mask[None], self.bands)[0]
+
+    def _weigh(self, masks: Tensor, bands: Tensor) -> Tensor:
+        masks = masks.reshape(len(masks), len(bands), len(self.windows))
+        return sum((masks[:, f] @ self.windows) * band for f, band in enumerate(bands))
+
+
+def _split(samples: Tensor, sample_rate: int, frequency: Axis | None) -> Tensor:
+    """`[..., bands, time]` of `[..., time]`; the bands sum to the samples."""
+    if frequency is None:
+        return samples.unsqueeze(-2)
+    n_fft = window_length(sample_rate)
+    bins = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
+    weights = torch.from_numpy(partition(np.asarray(frequency.edges), bins, RAMP["frequency"])).to(samples.device)
+    z = analyse(samples, n_fft).unsqueeze(-3)
+    return synthesise(z * weights[:, :, None], n_fft, samples.shape[-1])
+
+
+def _regions(factorization, classifier, clip, frequency: Axis | None, time: Axis | None) -> Regions:
+    """Rows and columns of the features, by the bands and segments that their centres lie in."""
+    if not isinstance(clip, Audio):
+        raise UsageError("seconds and hertz need a front end: cut ready features with Grid or Bins")
+    with torch.no_grad():
+        x = classifier.at("features", clip.samples[None])[0]
+    places = [axis.shifted(clip.start) if axis.name == "time" else axis for axis in classifier.axes("features", len(clip.samples))]
+    wanted = {"frequency": frequency, "time": time}
+    if frequency is not None and "frequency" not in [axis.name for axis in places]:
+        raise UsageError('the features of this model are samples, without frequencies: use stage="waveform"')
+    axes, groups = [], []
+    for place in places:
+        if wanted[place.name] is None:
+            groups.append(None)
+            continue
+        axis, group = _assign(place, wanted[place.name])
+        axes.append(axis)
+        groups.append(torch.from_numpy(group).to(x.device))
+    baselines, note = baseline_features(factorization.baseline, classifier, clip, "features", x)
+    return Regions("features", x, baselines, tuple(axes), tuple(groups), note)
+
+
+def _assign(places: Axis, wanted: Axis) -> tuple[Axis, np.ndarray]:
+    """Each place to the wanted place in which its centre lies; wanted places that get none are merged into the next."""
+    edges = np.asarray(wanted.edges)
+    group = np.clip(np.searchsorted(edges, places.centers, "right") - 1, 0, wanted.size - 1)
+    used, group = np.unique(group, return_inverse=True)
+    bounds = [*edges[used], edges[-1]]
+    bounds[0] = edges[0]
+    return Axis(wanted.name, wanted.unit, tuple(bounds)), group
+
+
+@dataclass(frozen=True, eq=False)
+class _Cut(Factorization):
+    stage: str = field(default="waveform", kw_only=True)
+
+    def _axes(self, audio: Audio) -> tuple[Axis | None, Axis | None]:
+        """The frequency and the time axis to cut along; None for one that is not cut."""
+        raise NotImplementedError
+
+    def __call__(self, classifier: Classifier, clip: Audio | Tensor) -> Components:
+        if self.stage not in ("waveform", "features"):
+            raise unknown("stage for time and frequency", self.stage, ("waveform", "features"))
+        if not isinstance(clip, Audio):
+            raise UsageError("seconds and hertz need a front end: cut ready features with Grid or Bins")
+        frequency, time = self._axes(clip)
+        if self.stage == "features":
+            return _regions(self, classifier, clip, frequency, time)
+        baselines, note = baseline_sounds(self.baseline, clip)
+        return Pieces(clip, frequency, time, baselines, note)
+
+
+def _segments(audio: Audio, seconds: float | None, count: int | None, edges: Sequence[float] | None) -> Axis:
+    if edges is not None:
+        inner = [float(e) for e in edges]
+        bounds = [audio.start, *(e for e in inner if audio.start < e < audio.end), audio.end]
+    else:
+        if seconds is not None:
+            count = max(1, round(audio.duration / seconds))
+        bounds = np.linspace(audio.start, audio.end, count + 1)
+    return Axis("time", "s", tuple(bounds))
+
+
+def _bands(sample_rate: int, bands: int, scale: str) -> Axis:
+    return Axis("frequency", "Hz", tuple(spaced(scale, 0.0, sample_rate / 2, bands + 1)))
+
+
+def _positive(**options: float | None) -> None:
+    for name, value in options.items():
+        if value is not None and value <= 0:
+            raise UsageError(f"{name} must be above 0, not {value!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class Segments(_Cut):
+    """Time segments: of about `seconds` (the clip is cut evenly), `count` of them, or between given `edges` (seconds of
+    the recording; the clip's start and end are added). Give one of the three; 0.1 s is the default.
+
+    Shape: `[segments]`. stage: "waveform" or "features".
+    """
+
+    seconds: float | None = None
+    count: int | None = None
+    edges: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        given = sum(value is not None for value in (self.seconds, self.count, self.edges))
+        if given > 1:
+            raise UsageError("give Segments one of seconds, count and edges")
+        if given == 0:
+            object.__setattr__(self, "seconds", 0.1)
+        _positive(seconds=self.seconds, count=self.count)
+
+    def _axes(self, audio: Audio) -> tuple[Axis | None, Axis | None]:
+        return None, _segments(audio, self.seconds, self.count, self.edges)
+
+
+@dataclass(frozen=True, eq=False)
+class Bands(_Cut):
+    """Frequency bands from 0 Hz to Nyquist, `bands` of them, equally wide on a `scale`: "erb", "mel", "htk" or "linear".
+
+    Shape: `[bands]`, lowest first. stage: "waveform" or "features".
+    """
+
+    bands: int = 24
+    scale: str = "erb"
+
+    def __post_init__(self) -> None:
+        _positive(bands=self.bands)
+
+    def _axes(self, audio: Audio) -> tuple[Axis | None, Axis | None]:
+        return _bands(audio.sample_rate, self.bands, self.scale), None
+
+
+@dataclass(frozen=True, eq=False)
+class Cells(_Cut):
+    """Bands times segments: `bands` as in `Bands`, segments of about `seconds`.
+
+    Shape: `[bands, segments]`, lowest band first. stage: "waveform" or "features".
+    """
+
+    bands: int = 24
+    seconds: float = 0.1
+    scale: str = "erb"
+
+    def __post_init__(self) -> None:
+        _positive(bands=self.bands, seconds=self.seconds)
+
+    def _axes(self, audio: Audio) -> tuple[Axis | None, Axis | None]:
+        return _bands(audio.sample_rate, self.bands, self.scale), _segments(audio, self.seconds, None, None)

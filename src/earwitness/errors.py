@@ -1,0 +1,41 @@
+"""What can go wrong, in words that say what was asked, what came, and what to do.
+
+Every error that earwitness raises on purpose is an `EarwitnessError`. Its class fixes the exit code of the command line:
+
+| error | exit code | meaning |
+|---|---|---|
+| `UsageError` | 2 | an unknown option, method, label, or a combination that makes no sense |
+| `InputError` | 3 | a recording or data set that cannot be used |
+| `ModelError` | 3 | a classifier that cannot be used |
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class EarwitnessError(Exception):
+    """Root of all errors that earwitness raises on purpose."""
+
+    exit_code = 3
+
+
+class UsageError(EarwitnessError, ValueError):
+    """What was asked makes no sense: an unknown name, an option out of its range."""
+
+    exit_code = 2
+
+
+class InputError(EarwitnessError, ValueError):
+    """A recording or data set cannot be used."""
+
+
+class ModelError(EarwitnessError):
+    """A classifier cannot be used: wrong shape, missing file, no gradient."""
+
+
+def unknown(what: str, asked: object, known: Iterable[str]) -> UsageError:
+    """The error for a name that nobody knows, with the nearest names that somebody does."""
+    names = [str(name) for name in known]
+    near = get_close_matches(str(asked), names, n=3)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names)}."
+    return UsageError(f"unknown {what} {asked!r}. {hint}")

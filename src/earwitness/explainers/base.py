@@ -1,0 +1,81 @@
+"""What an explainer is: hyper-parameters, and one idea of how to ask.
+
+`attribute(question)` is the idea. Calling the explainer checks the question, counts what it costs, and writes down where the
+numbers come from: the result is an `Explanation`.
+"""
+
+import re
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar, final
+
+import numpy as np
+
+from earwitness.errors import UsageError
+from earwitness.explanations import Explanation
+from earwitness.questions import Question, counting
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What `attribute` found. values, stderr, signed and each of `others`: `[*shape]`."""
+
+    values: np.ndarray
+    stderr: np.ndarray | None = None
+    signed: np.ndarray | None = None
+    others: dict[str, np.ndarray] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+class Explainer(ABC):
+    """A method, as a frozen dataclass of its hyper-parameters.
+
+    kind: of its numbers: "share", "effect", "importance" or "mask".
+    stage: the stage it needs ("features", say), "input" if it looks at the input itself, or None.
+    axioms: which laws it claims: "dummy" (no effect: 0), "symmetry" (equal components: equal values), "completeness".
+    """
+
+    kind: ClassVar[str]
+    stage: ClassVar[str | None] = None
+    axioms: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def attribute(self, question: Question) -> Attribution:
+        """The method itself."""
+
+    @abstractmethod
+    def cost(self, size: int) -> int:
+        """How many evaluations `attribute` takes for `size` components."""
+
+    @final
+    def __call__(self, question: Question) -> Explanation:
+        """Answer a question. Cost: `cost(question.size)` evaluations, and one each for the clip and its baseline."""
+        if self.stage not in (None, "input") and getattr(question, "components", None) is not None:
+            stage = question.components.stage
+            if stage != self.stage:
+                raise UsageError(f"{type(self).__name__} works at the stage {self.stage!r}, and the clip is cut at {stage!r}")
+        start = time.perf_counter()
+        with counting() as count:
+            found = self.attribute(question)
+            ends = question.value(np.stack([np.ones(question.shape), np.zeros(question.shape)]))
+        return Explanation.of(
+            question,
+            found.values,
+            kind=self.kind,
+            method=method_name(type(self)),
+            settings=repr(self),
+            seed=getattr(self, "seed", None),
+            stderr=found.stderr,
+            signed=found.signed,
+            others=found.others,
+            ends=(float(ends[0]), float(ends[1])),
+            warnings=found.warnings,
+            evaluations=count.evaluations,
+            seconds=time.perf_counter() - start,
+        )
+
+
+def method_name(explainer: type[Explainer]) -> str:
+    """The class name in kebab case, as on the command line: `GradCAM` is "grad-cam", `KernelSHAP` "kernel-shap"."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", explainer.__name__).lower()

@@ -1,0 +1,8 @@
+"""From the waveform to what the network eats: differentiable, in named steps, with axes in seconds and hertz."""
+
+from earwitness.frontends.base import FrontEnd
+from earwitness.frontends.filterbanks import LogERB, LogMel
+from earwitness.frontends.stft import LogSTFT
+from earwitness.frontends.waveform import Waveform
+
+__all__ = ["FrontEnd", "LogERB", "LogMel", "LogSTFT", "Waveform"]

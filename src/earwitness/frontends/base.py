@@ -1,0 +1,69 @@
+"""What a front end is: the differentiable path from the waveform to what the network eats, in named steps.
+
+A front end is a `torch.nn.Sequential` of steps such as `spectrum`, `filterbank`, `logarithm`, `normalisation`; each can be asked
+about by its name (stage `frontend.spectrum`). It knows the axes of its features in seconds and hertz.
+
+Some steps depend on the clip as a whole (its mean, its maximum). When a part of the clip is masked behind such a step, the
+statistics must stay those of the unmasked clip: pass the waveform as `clip`, and they do.
+"""
+
+from abc import abstractmethod
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+from earwitness.axes import Axis
+from earwitness.errors import unknown
+
+
+class PerClip(nn.Module):
+    """A step that looks at the clip as a whole: `forward(x, like)` takes its statistics from `like`, by default x."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, like: Tensor | None = None) -> Tensor: ...
+
+
+class Standardise(PerClip):
+    """(x - mean) / sqrt(variance + 1e-7) over each clip: zero then stands for the clip's mean, not for silence."""
+
+    def forward(self, x: Tensor, like: Tensor | None = None) -> Tensor:
+        like = x if like is None else like
+        every = tuple(range(1, like.ndim))
+        mean = like.mean(every, keepdim=True)
+        variance = like.var(every, keepdim=True, unbiased=False)
+        return (x - mean) / torch.sqrt(variance + 1e-7)
+
+
+class FrontEnd(nn.Sequential):
+    """Named steps from `[B, time]` to features; constructor arguments are kept as attributes of the same names."""
+
+    def __init__(self, sample_rate: int, steps: dict[str, nn.Module]) -> None:
+        super().__init__(OrderedDict(steps))
+        self.sample_rate = int(sample_rate)
+
+    @abstractmethod
+    def axes(self, n_samples: int) -> tuple[Axis, ...]:
+        """The axes of the features of a clip of `n_samples` samples, without the batch and the channel."""
+
+    def forward(self, waveform: Tensor, clip: Tensor | None = None) -> Tensor:
+        """`[B, time]` to features; statistics of a whole clip are those of `clip` `[1, time]`, by default each row's own."""
+        return self.advance(waveform, "", "", clip)
+
+    def advance(self, x: Tensor, after: str, until: str, clip: Tensor | None = None) -> Tensor:
+        """Run the steps behind step `after` up to step `until` (names; empty: from the waveform, to the features)."""
+        names = [name for name, _ in self.named_children()]
+        for name in filter(None, (after, until)):
+            if name not in names:
+                raise unknown("step of the front end", name, names)
+        running = not after
+        for name, step in self.named_children():
+            if running:
+                x = step(x, clip) if isinstance(step, PerClip) and clip is not None else step(x)
+            if clip is not None:
+                with torch.no_grad():
+                    clip = step(clip)
+            running = running or name == after
+            if name == until:
+                break
+        return x

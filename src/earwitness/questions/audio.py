@@ -1,0 +1,178 @@
+"""Everything real: a classifier, a clip, a cut and a target.
+
+The clip is brought to the model's rate when the question is put together, and what was done stands in its provenance. The
+target is resolved when it is first asked for.
+"""
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from earwitness.audio import Audio, load
+from earwitness.axes import Axis, carry
+from earwitness.classifiers.base import Classifier, evaluating
+from earwitness.components import Bins, Cells, Components, Factorization, Grid, Segments
+from earwitness.errors import InputError, ModelError, UsageError
+from earwitness.frontends import Waveform
+from earwitness.questions.base import Question
+from earwitness.targets import Target, find_target
+
+SLACK = 1.02  # how much longer than `duration` a clip may be: ESC's five seconds are 5.001
+
+
+@dataclass(frozen=True, eq=False)
+class AudioQuestion(Question):
+    """How much each component of a clip matters to a classifier's target.
+
+    classifier: what is asked.  audio: a clip, or ready features `[1, F, T]` where the classifier has no front end.
+    factorization: how it is cut.  target: None (the predicted label), a label, its number, or "a - b".
+    truth: a map of the true cause with its axes, if known.
+    """
+
+    classifier: Classifier
+    audio: Audio | Tensor
+    factorization: Factorization
+    target: str | int | Target | None = None
+    batch: int = 16
+    truth: tuple[np.ndarray, tuple[Axis, ...]] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "audio", prepared(self.classifier, self.audio))
+
+    @cached_property
+    def components(self) -> Components:
+        """The clip, cut."""
+        with evaluating(self.classifier):
+            return self.factorization(self.classifier, self.audio)
+
+    @cached_property
+    def clip_logits(self) -> Tensor:
+        """`[classes]`: what the model answers to the clip itself."""
+        x = self.audio.samples if isinstance(self.audio, Audio) else self.audio
+        with evaluating(self.classifier), torch.no_grad():
+            logits = self.classifier(x[None])[0].cpu()
+        if not torch.isfinite(logits).all():
+            raise ModelError("the model answers NaN or infinity to this clip: it cannot be explained")
+        return logits
+
+    @cached_property
+    def resolved(self) -> Target:
+        """The target; None has become the predicted label."""
+        asked = int(self.clip_logits.argmax()) if self.target is None else self.target
+        return find_target(asked, self.classifier.labels)
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        return self.components.axes
+
+    @property
+    def unit(self) -> str:
+        return self.classifier.unit
+
+    @property
+    def x(self) -> Tensor:
+        return self.components.x
+
+    @property
+    def baselines(self) -> Tensor:
+        return self.components.baselines
+
+    @cached_property
+    def cause(self) -> np.ndarray | None:
+        return None if self.truth is None else carry(*self.truth, self.axes)
+
+    def mix(self, masks: Tensor, baseline: int = 0) -> Tensor:
+        return self.components.mix(masks, baseline)
+
+    def collect(self, values: Tensor) -> Tensor:
+        return self.components.collect(values)
+
+    def score(self, x: Tensor) -> Tensor:
+        return self.resolved(self.answers(x))
+
+    def answers(self, x: Tensor) -> Tensor:
+        clip = self.audio.samples[None] if isinstance(self.audio, Audio) else None
+        return self.classifier.onward(self.components.stage, x, clip)
+
+    def answer(self, audio: Audio) -> Tensor:
+        """`[1, classes]`: what the model says to another sound, through its own front end."""
+        with self._asking(), torch.no_grad():
+            return self.classifier(audio.samples[None].to(self.classifier.device)).cpu()
+
+    def _asking(self) -> AbstractContextManager:
+        return evaluating(self.classifier)
+
+
+def prepared(classifier: Classifier, audio: "Audio | Tensor | np.ndarray | str | os.PathLike") -> Audio | Tensor:
+    """The clip as the classifier takes it: read, at its rate, on its device. Raises `InputError` where it can't be."""
+    if classifier.frontend is None:
+        return _features(classifier, audio)
+    if isinstance(audio, str | Path | os.PathLike):
+        audio = load(audio)
+    if not isinstance(audio, Audio):
+        raise InputError(
+            f"expected a recording (ew.load(path), ew.Audio(samples, sample_rate) or a path), not {type(audio).__name__}"
+        )
+    audio = audio.resampled(classifier.sample_rate)
+    if classifier.duration is not None and audio.duration > SLACK * classifier.duration:
+        raise InputError(
+            f"the recording lasts {audio.duration:.2f} s and the model takes {classifier.duration:g} s: explain a window of "
+            f"it, audio.window(at, {classifier.duration:g}), or each of audio.windows({classifier.duration:g}); "
+            "on the command line, --at SECONDS or --windows"
+        )
+    if audio.peak == 0:
+        raise InputError("the clip is digital silence: there is nothing in it to explain")
+    return replace(audio, samples=audio.samples.to(classifier.device))
+
+
+def _features(classifier: Classifier, features) -> Tensor:
+    if isinstance(features, Audio | str | os.PathLike):
+        raise UsageError(
+            "this classifier has no front end: give it ready features [1, F, T], or wrap it with one, "
+            "ew.Classifier(network, ew.LogMel(...), labels)"
+        )
+    features = torch.as_tensor(features).to(classifier.device, torch.float32)
+    if features.numel() == 0 or not torch.isfinite(features).all():
+        raise InputError("the features are empty, or hold NaN or infinity")
+    return features
+
+
+def default_components(classifier: Classifier, audio: Audio | Tensor, stage: str | None) -> Factorization:
+    """A sensible cut: an 8 x 8 grid of what the network eats; for networks on samples 8 bands x 8 segments of sound.
+
+    stage: "input" for methods that look at the input itself; they get every bin, or 64 segments of samples.
+    """
+    if isinstance(classifier.frontend, Waveform):
+        if stage == "input":
+            return Segments(count=64)
+        return Cells(bands=8, seconds=audio.duration / 8)
+    return Bins() if stage == "input" else Grid(8, 8)
+
+
+def ask(
+    classifier: Classifier,
+    audio: "Audio | Tensor | np.ndarray | str | os.PathLike",
+    components: Factorization | None = None,
+    target: str | int | Target | None = None,
+    *,
+    truth: tuple[np.ndarray, tuple[Axis, ...]] | None = None,
+) -> AudioQuestion:
+    """Put a question together: `explainer(question)` answers it.
+
+    audio: a recording, a path to one, or ready features `[1, F, T]` for a classifier without front end.
+    components: how to cut it; by default `Grid(8, 8)`, or 8 bands x 8 segments for networks on samples.
+    target: a label, its number, "a - b", or None for the label that the model gives the clip.
+    truth: the true cause, where it is known: a map and its axes.
+    """
+    clip = prepared(classifier, audio)
+    question = AudioQuestion(
+        classifier, clip, components or default_components(classifier, clip, None), target, truth=truth
+    )
+    _ = question.resolved  # an unknown label should be told now, not in the middle of a run
+    return question

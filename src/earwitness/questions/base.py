@@ -1,0 +1,178 @@
+"""A question: one clip (or game), one cut, one classifier, one target, joined into a function of the mask.
+
+    value(m) = score(mix(m)), averaged over the baselines              v(S) of Shapley's game, on [0, 1]
+
+Explainers choose masks and ask for `value`, `gradient`, `slope` or `logits`; batching, device, evaluation mode, gradients and
+progress live here and nowhere else. Evaluations are counted where they happen: see `counting` and `reporting`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from earwitness.axes import Axis
+from earwitness.errors import InputError, ModelError
+
+
+@dataclass
+class Count:
+    """How often a model was asked: rows through it, forward and backward together counted once."""
+
+    evaluations: int = 0
+
+
+_counts: ContextVar[tuple[Count, ...]] = ContextVar("counts", default=())
+_reports: ContextVar[Callable[[int], None] | None] = ContextVar("reports", default=None)
+
+
+@contextmanager
+def counting() -> Iterator[Count]:
+    """Count the evaluations inside."""
+    count = Count()
+    token = _counts.set((*_counts.get(), count))
+    try:
+        yield count
+    finally:
+        _counts.reset(token)
+
+
+@contextmanager
+def reporting(report: Callable[[int], None]) -> Iterator[None]:
+    """Call `report(rows)` after each batch inside, with the rows that were just evaluated."""
+    token = _reports.set(report)
+    try:
+        yield
+    finally:
+        _reports.reset(token)
+
+
+class Question(ABC):
+    """A function of the mask.
+
+    axes, shape: of the masks.  unit: of the values.  x: `[*x]`, the input itself.  baselines: `[K, *x]`.
+    batch: rows that go through the model at once.  cause: `[*shape]` in [0, 1], where it is known, else None.
+    """
+
+    axes: tuple[Axis, ...]
+    unit: str
+    batch: int
+    x: Tensor
+    baselines: Tensor
+    cause: np.ndarray | None = None
+
+    @abstractmethod
+    def mix(self, masks: Tensor, baseline: int = 0) -> Tensor:
+        """`[B, *x]`: the inputs that masks `[B, *shape]` stand for."""
+
+    @abstractmethod
+    def score(self, x: Tensor) -> Tensor:
+        """`[B]`: the explained number for inputs `[B, *x]`."""
+
+    @abstractmethod
+    def collect(self, values: Tensor) -> Tensor:
+        """`[*shape]`: the sum over each component of a map `[*x]`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one mask."""
+        return tuple(axis.size for axis in self.axes)
+
+    @property
+    def size(self) -> int:
+        """The number of components."""
+        return int(np.prod(self.shape))
+
+    @property
+    def ones(self) -> Tensor:
+        """`[1, *shape]`: the mask that keeps everything."""
+        return torch.ones(1, *self.shape, device=self.x.device)
+
+    @final
+    def value(self, masks: Tensor | np.ndarray, baseline: int | None = None) -> Tensor:
+        """`[B]`, float64: the score of each mask `[B, *shape]`, averaged over the baselines unless one is named.
+
+        Cost: one evaluation a mask and baseline. Raises `ModelError` where the model answers NaN.
+        """
+        masks = self._masks(masks)
+        values = torch.zeros(len(masks), dtype=torch.float64)
+        chosen = range(len(self.baselines)) if baseline is None else (baseline,)
+        with self._asking(), torch.no_grad():
+            for first in range(0, len(masks), self.batch):
+                rows = masks[first : first + self.batch]
+                for index in chosen:
+                    values[first : first + len(rows)] += self.score(self.mix(rows, index)).double().cpu() / len(chosen)
+                    _count(len(rows))
+        if not torch.isfinite(values).all():
+            raise ModelError("the model answers NaN or infinity to some of the masked inputs: it cannot be explained")
+        return values
+
+    @final
+    def gradient(self, masks: Tensor | np.ndarray, baseline: int | None = None) -> Tensor:
+        """`[B, *shape]`, float64: d value / d mask. Cost: as `value`, with a backward pass."""
+        masks = self._masks(masks)
+        total = torch.zeros(masks.shape, dtype=torch.float64)
+        chosen = range(len(self.baselines)) if baseline is None else (baseline,)
+        with self._asking():
+            for first in range(0, len(masks), self.batch):
+                for index in chosen:
+                    rows = masks[first : first + self.batch].detach().requires_grad_()
+                    slope = _slope(self.score(self.mix(rows, index)), rows)
+                    total[first : first + len(rows)] += slope.double().cpu() / len(chosen)
+        return total
+
+    @final
+    def slope(self, x: Tensor) -> Tensor:
+        """`[B, *x]`: d score / d input at inputs `[B, *x]`. Cost: one evaluation a row, with a backward pass."""
+        parts = []
+        with self._asking():
+            for rows in x.split(self.batch):
+                rows = rows.detach().requires_grad_()
+                parts.append(_slope(self.score(rows), rows))
+        return torch.cat(parts)
+
+    @final
+    def logits(self, masks: Tensor | np.ndarray, baseline: int = 0) -> Tensor:
+        """`[B, classes]`: everything that the model answers to the masked inputs (games: the score alone)."""
+        masks = self._masks(masks)
+        with self._asking(), torch.no_grad():
+            parts = [self.answers(self.mix(rows, baseline)) for rows in masks.split(self.batch)]
+        _count(len(masks))
+        return torch.cat(parts).cpu()
+
+    def answers(self, x: Tensor) -> Tensor:
+        """`[B, classes]` for inputs `[B, *x]`."""
+        return self.score(x)[:, None]
+
+    def _asking(self) -> AbstractContextManager:
+        """What has to be in force while the model is asked."""
+        return nullcontext()
+
+    def _masks(self, masks: Tensor | np.ndarray) -> Tensor:
+        masks = torch.as_tensor(masks).to(self.x.device, torch.float32)
+        if masks.shape[1:] != self.shape:
+            raise InputError(f"masks must be [B, {', '.join(map(str, self.shape))}], not {list(masks.shape)}")
+        return masks
+
+
+def _count(rows: int) -> None:
+    for count in _counts.get():
+        count.evaluations += rows
+    report = _reports.get()
+    if report is not None:
+        report(rows)
+
+
+def _slope(score: Tensor, at: Tensor) -> Tensor:
+    """d sum(score) / d at, leaving no gradient anywhere else; each row's score depends on its own row alone."""
+    _count(len(at))
+    if not score.requires_grad:
+        raise ModelError("the model gives no gradient: choose a method that only asks, such as Sobol")
+    (slope,) = torch.autograd.grad(score.sum(), at, allow_unused=True)
+    return torch.zeros_like(at) if slope is None else slope.detach()

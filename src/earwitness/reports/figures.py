@@ -1,0 +1,115 @@
+"""Pictures of explanations, in the reader's own matplotlib style; importances in viridis, signed numbers in PuOr about 0.
+
+This module draws what it is given and computes no explanation.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from earwitness.audio import Audio
+from earwitness.axes import Axis
+from earwitness.carrying import analyse, window_length
+from earwitness.errors import InputError
+from earwitness.explanations import Explanation
+
+SIGNED = ("share", "effect")
+
+
+def spectrogram_db(audio: Audio, range_db: float = 80.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`[bins + 1]` hertz and `[frames + 1]` seconds of the edges, and the level `[bins, frames]` in dB."""
+    n_fft = window_length(audio.sample_rate)
+    frames = 1 + len(audio.samples) // (n_fft // 4)
+    magnitude = analyse(audio.samples.cpu(), n_fft)[:, :frames].abs().numpy()
+    level = 20 * np.log10(np.maximum(magnitude, 1e-12) / max(magnitude.max(), 1e-12))
+    hop = n_fft // 4 / audio.sample_rate
+    times = audio.start + np.clip((np.arange(magnitude.shape[1] + 1) - 0.5) * hop, 0, audio.duration)
+    bins = np.clip((np.arange(magnitude.shape[0] + 1) - 0.5) * audio.sample_rate / n_fft, 0, audio.sample_rate / 2)
+    return bins, times, np.maximum(level, -range_db)
+
+
+def _frequency_scale(axes: Axes, top: float) -> None:
+    """Hertz on a scale that gives low frequencies room (linear to 500 Hz, logarithmic above)."""
+    axes.set_yscale("symlog", linthresh=500, linscale=0.6, subs=[2, 5])
+    axes.set_ylim(0, top)
+    ticks = [t for t in (0, 250, 500, 1000, 2000, 4000, 8000, 16000) if t <= top]
+    axes.set_yticks(ticks, [f"{t / 1000:g} k" if t >= 1000 else str(t) for t in ticks])
+    axes.set_yticks([], minor=True)
+
+
+def _draw_spectrogram(axes: Axes, audio: Audio) -> None:
+    bins, times, level = spectrogram_db(audio)
+    axes.pcolormesh(times, bins, level, cmap="gray_r", rasterized=True)
+    _frequency_scale(axes, audio.sample_rate / 2)
+    axes.set(xlabel="time (s)", ylabel="frequency (Hz)")
+
+
+def _draw_map(figure: Figure, axes: Axes, explanation: Explanation) -> None:
+    values, kind = explanation.values, explanation.kind
+    named = {axis.name: axis for axis in explanation.axes}
+    limit = max(float(np.abs(values).max()), 1e-12)
+    colours = {"cmap": "PuOr_r", "vmin": -limit, "vmax": limit} if kind in SIGNED else {"cmap": "viridis", "vmin": 0}
+    label = f"{kind} ({explanation.unit})" if kind in SIGNED else kind
+    if set(named) == {"frequency", "time"}:
+        order = [axis.name for axis in explanation.axes]
+        grid = values if order == ["frequency", "time"] else values.T
+        mesh = axes.pcolormesh(named["time"].edges, named["frequency"].edges, grid, **colours)
+        figure.colorbar(mesh, ax=axes, label=label)
+        axes.set(xlabel=_axis_label(named["time"]), ylabel=_axis_label(named["frequency"]))
+        if named["frequency"].unit == "Hz":
+            _frequency_scale(axes, named["frequency"].edges[-1])
+        return
+    if len(explanation.axes) != 1:
+        raise InputError(f"no picture for components over {list(named)}")
+    (axis,) = explanation.axes
+    error = explanation.stderr
+    if axis.name == "frequency" and axis.unit == "Hz":
+        edges = np.asarray(axis.edges)
+        axes.barh(edges[:-1], values, np.diff(edges), align="edge", xerr=error, edgecolor="white")
+        _frequency_scale(axes, edges[-1])
+        axes.set(ylabel=_axis_label(axis), xlabel=label)
+    elif axis.named:
+        axes.bar(axis.edges, values, yerr=error)
+        axes.set(ylabel=label)
+    else:
+        edges = np.asarray(axis.edges)
+        axes.bar(edges[:-1], values, np.diff(edges), align="edge", yerr=error, edgecolor="white", linewidth=0.3)
+        axes.set(xlabel=_axis_label(axis), ylabel=label, xlim=(edges[0], edges[-1]))
+
+
+def _axis_label(axis: Axis) -> str:
+    return f"{axis.name} ({axis.unit})"
+
+
+def plot_explanation(explanation: Explanation, path: str | os.PathLike | None = None) -> Figure:
+    """The clip's spectrogram (where there is a clip) and the explanation, side by side on the same scales."""
+    audio = getattr(explanation.question, "audio", None)
+    heard = isinstance(audio, Audio)
+    figure = Figure(figsize=(11 if heard else 6, 4), layout="constrained")
+    panels = figure.subplots(1, 2 if heard else 1, squeeze=False)[0]
+    if heard:
+        _draw_spectrogram(panels[0], audio)
+        said = explanation.prediction
+        panels[0].set_title(f"the clip: {said.label} ({said.probability:.2f})")
+    _draw_map(figure, panels[-1], explanation)
+    asked = f": why {explanation.target}?" if heard else ""
+    panels[-1].set_title(f"{explanation.method}{asked}")
+    if path is not None:
+        save_figure(figure, path)
+    return figure
+
+
+def save_figure(figure: Figure, path: str | os.PathLike) -> None:
+    """Write a figure whole or not at all."""
+    path = Path(path)
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        figure.savefig(part, dpi=130)
+        part.replace(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write {path}: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
