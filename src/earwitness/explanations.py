@@ -223,7 +223,7 @@ class Explanation:
         """
         question = self._asked()
         mask = self.mask(keep, against=against)
-        audio = _sound(question, 1 - mask if remove else mask)
+        audio = _sound(question, mask, remove)
         logits = question.answer(audio)
         gain = _matching_gain(audio, question.audio) if match_level else 0.0
         if gain:
@@ -321,11 +321,13 @@ def _prediction(question: AudioQuestion, logits: torch.Tensor) -> Prediction:
     return Prediction(question.classifier.labels[best], float(probabilities[best]))
 
 
-def _sound(question: AudioQuestion, mask: np.ndarray) -> Audio:
-    """The components that a mask keeps: as the model was given them at the waveform stage, else carried to the clip."""
-    audio = question.audio
-    samples = question.components.sound(torch.as_tensor(mask, dtype=torch.float32, device=audio.samples.device))
-    return carry_mask(mask, question.axes, audio) if samples is None else audio.with_samples(samples, "components kept")
+def _sound(question: AudioQuestion, mask: np.ndarray, remove: bool) -> Audio:
+    """What a mask keeps: as the model was given it at the waveform stage, else carried to the clip; or the rest."""
+    clip = question.audio
+    kept = question.components.sound(torch.as_tensor(mask, dtype=torch.float32, device=clip.samples.device))
+    if kept is None:
+        kept = carry_mask(mask, question.axes, clip).samples
+    return clip.with_samples(clip.samples - kept if remove else kept, "removed" if remove else "kept")
 
 
 def _matching_gain(audio: Audio, clip: Audio) -> float:
