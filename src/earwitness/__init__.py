@@ -6,6 +6,8 @@
     explanation = ew.explain(classifier, ew.load("dog.wav"), ew.Sobol(), target="dog", components=ew.Grid(8, 8))
     explanation.top(3)
     explanation.hear(keep=0.2).save("why.wav")
+
+A name is imported when it is first used, so that `import earwitness` is quick.
 """
 
 from importlib import import_module

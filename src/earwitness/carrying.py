@@ -86,7 +86,9 @@ def carry_mask(mask: np.ndarray, axes: tuple[Axis, ...], audio: Audio) -> Audio:
     z = analyse(audio.samples, n_fft)
     frequencies = np.arange(z.shape[-2]) * audio.sample_rate / n_fft
     # half a sample inside, so that the frame at the very end of the clip belongs to its last place
-    times = np.clip(np.arange(z.shape[-1]) * (n_fft // 4) / audio.sample_rate, 0, audio.duration - 0.5 / audio.sample_rate)
+    times = np.clip(
+        np.arange(z.shape[-1]) * (n_fft // 4) / audio.sample_rate, 0, audio.duration - 0.5 / audio.sample_rate
+    )
     gains = torch.from_numpy(spread(np.asarray(mask, float), axes, frequencies, audio.start + times))
     samples = synthesise(z * gains.to(z.device), n_fft, len(audio.samples))
     return audio.with_samples(samples, "masked on its spectrogram")

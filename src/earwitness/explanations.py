@@ -127,7 +127,9 @@ class Explanation:
             raise unknown("kind of explanation", self.kind, KINDS)
         for name, array in {"values": self.values, "stderr": self.stderr, "signed": self.signed, **self.others}.items():
             if array is not None and np.shape(array) != shape:
-                raise InputError(f"{name} must be shaped like the components, {list(shape)}, not {list(np.shape(array))}")
+                raise InputError(
+                    f"{name} must be shaped like the components, {list(shape)}, not {list(np.shape(array))}"
+                )
         if not np.all(np.isfinite(self.values)):
             raise InputError(f"{int((~np.isfinite(self.values)).sum())} values are NaN or infinite")
 
@@ -203,7 +205,9 @@ class Explanation:
             values = -values
         if keep is None:
             top = values.max()
-            return np.clip(values, 0, 1) if self.kind == "mask" else np.clip(values / top, 0, 1) if top > 0 else 0 * values
+            return (
+                np.clip(values, 0, 1) if self.kind == "mask" else np.clip(values / top, 0, 1) if top > 0 else 0 * values
+            )
         if not 0 < keep <= 1:
             raise UsageError(f"keep is a share of the components, above 0 and at most 1, not {keep!r}")
         order = np.argsort(-values, axis=None, kind="stable")[: max(1, round(keep * values.size))]
@@ -229,7 +233,11 @@ class Explanation:
         if gain:
             audio = audio.with_samples(audio.samples * 10 ** (gain / 20), f"level changed by {gain:+.1f} dB")
         return Heard(
-            audio, float(question.resolved(logits)[0]), _prediction(question, logits[0]), 1 - mask if remove else mask, gain
+            audio,
+            float(question.resolved(logits)[0]),
+            _prediction(question, logits[0]),
+            1 - mask if remove else mask,
+            gain,
         )
 
     def top(self, k: int = 5) -> list[Region]:
@@ -248,7 +256,9 @@ class Explanation:
             row: dict[str, Any] = {}
             for axis, i in zip(self.axes, index, strict=True):
                 place = axis.place(i)
-                row |= {axis.name: place} if axis.named else {f"{axis.name}_from": place[0], f"{axis.name}_to": place[1]}
+                row |= (
+                    {axis.name: place} if axis.named else {f"{axis.name}_from": place[0], f"{axis.name}_to": place[1]}
+                )
             rows.append(row)
         frame = pd.DataFrame(rows)
         maps = {"value": self.values, "stderr": self.stderr, "signed": self.signed, **self.others}
@@ -274,7 +284,7 @@ class Explanation:
         path = Path(path)
         part = path.with_name(f".{path.name}.part")
         try:
-            with open(part, "wb") as file:
+            with part.open("wb") as file:
                 np.savez(file, head=np.array(json.dumps(head)), **{k: v for k, v in arrays.items() if v is not None})
             part.replace(path)
         except OSError as error:
@@ -305,7 +315,9 @@ class Explanation:
         if self.question is None:
             raise UsageError("this explanation was loaded from a file and has no question: ask again to hear it")
         if not isinstance(self.question, AudioQuestion) or not isinstance(self.question.audio, Audio):
-            raise UsageError("there is no sound behind this explanation (a game, or ready features): it cannot be heard")
+            raise UsageError(
+                "there is no sound behind this explanation (a game, or ready features): it cannot be heard"
+            )
         return self.question
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from earwitness.axes import Axis, counted
+from earwitness.axes import Axis
 from earwitness.errors import ModelError, unknown
 from earwitness.frontends import FrontEnd, Waveform
 

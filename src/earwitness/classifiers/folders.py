@@ -45,9 +45,7 @@ def save_classifier(classifier: Classifier, folder: str | os.PathLike, card: str
         raise ModelError(f"cannot write the classifier to {folder}: {error}") from error
 
 
-def load_classifier(
-    folder: str | os.PathLike, network: nn.Module | None = None, device: str = "auto"
-) -> Classifier:
+def load_classifier(folder: str | os.PathLike, network: nn.Module | None = None, device: str = "auto") -> Classifier:
     """Read a classifier that `save_classifier` wrote, in evaluation mode.
 
     network: the architecture, if it is not one of the zoo's.  device: "auto" (cuda where there is one), "cpu", "cuda".
@@ -59,7 +57,9 @@ def load_classifier(
     try:
         config = json.loads((folder / "config.json").read_text())
         if config["format"] != FORMAT:
-            raise ModelError(f"{folder} has format {config['format']}; this version of earwitness reads format {FORMAT}")
+            raise ModelError(
+                f"{folder} has format {config['format']}; this version of earwitness reads format {FORMAT}"
+            )
         frontend = None if config["frontend"] is None else _built(config["frontend"], frontends)
         network = _built(config["network"], zoo) if network is None else network
         network.load_state_dict(load_file(folder / "model.safetensors"))
@@ -90,5 +90,7 @@ def _plain(values: dict) -> dict:
 def _built(described: dict, module) -> nn.Module:
     name = described["class"]
     if name not in module.__all__:
-        raise ModelError(f"{name} is not one of {', '.join(module.__all__)}: give the architecture, load_classifier(.., network=)")
+        raise ModelError(
+            f"{name} is not one of {', '.join(module.__all__)}: give the architecture, load_classifier(.., network=)"
+        )
     return getattr(module, name)(**described["arguments"])

@@ -27,9 +27,7 @@ class Pieces(Components):
 
     stage = "waveform"
 
-    def __init__(
-        self, audio: Audio, frequency: Axis | None, time: Axis | None, baselines: Tensor, note: str
-    ) -> None:
+    def __init__(self, audio: Audio, frequency: Axis | None, time: Axis | None, baselines: Tensor, note: str) -> None:
         self.x, self.baselines, self.note = audio.samples, baselines, note
         self.axes = tuple(axis for axis in (frequency, time) if axis is not None)
         self.banded = frequency is not None
@@ -75,7 +73,10 @@ def _regions(factorization, classifier, clip, frequency: Axis | None, time: Axis
         raise UsageError("seconds and hertz need a front end: cut ready features with Grid or Bins")
     with torch.no_grad():
         x = classifier.at("features", clip.samples[None])[0]
-    places = [axis.shifted(clip.start) if axis.name == "time" else axis for axis in classifier.axes("features", len(clip.samples))]
+    places = [
+        axis.shifted(clip.start) if axis.name == "time" else axis
+        for axis in classifier.axes("features", len(clip.samples))
+    ]
     wanted = {"frequency": frequency, "time": time}
     if frequency is not None and "frequency" not in [axis.name for axis in places]:
         raise UsageError('the features of this model are samples, without frequencies: use stage="waveform"')

@@ -57,6 +57,8 @@ class Grid(Bins):
     def __call__(self, classifier: Classifier, clip: Audio | Tensor) -> Components:
         x, places = _places(classifier, clip)
         if len(places) < 2:
-            raise UsageError("a grid needs features over frequency and time; use Segments or Cells for a waveform model")
+            raise UsageError(
+                "a grid needs features over frequency and time; use Segments or Cells for a waveform model"
+            )
         wanted = {"frequency": self.frequency, "time": self.time}
         return self._regions(classifier, clip, x, [axis.coarser(wanted[axis.name]) for axis in places])

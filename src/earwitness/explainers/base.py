@@ -54,7 +54,9 @@ class Explainer(ABC):
         if self.stage not in (None, "input") and getattr(question, "components", None) is not None:
             stage = question.components.stage
             if stage != self.stage:
-                raise UsageError(f"{type(self).__name__} works at the stage {self.stage!r}, and the clip is cut at {stage!r}")
+                raise UsageError(
+                    f"{type(self).__name__} works at the stage {self.stage!r}, and the clip is cut at {stage!r}"
+                )
         start = time.perf_counter()
         with counting() as count:
             found = self.attribute(question)

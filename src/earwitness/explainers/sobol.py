@@ -70,7 +70,9 @@ class Sobol(Explainer):
     def attribute(self, question: Question) -> Attribution:
         pairs, shape = self._evaluate(question), question.shape
         estimates = {"total": ESTIMATORS[self.estimator], "first_order": first_order, "slope": slopes}
-        if np.ptp(pairs.a) <= 1e-9 * (1 + np.abs(pairs.a).max()) and np.ptp(pairs.c) <= 1e-9 * (1 + np.abs(pairs.c).max()):
+        if np.ptp(pairs.a) <= 1e-9 * (1 + np.abs(pairs.a).max()) and np.ptp(pairs.c) <= 1e-9 * (
+            1 + np.abs(pairs.c).max()
+        ):
             zero = np.zeros(shape)
             return Attribution(zero, zero, zero, {"first_order": zero}, ("the score is the same for every mask",))
         found = {name: estimate(pairs).reshape(shape) for name, estimate in estimates.items()}

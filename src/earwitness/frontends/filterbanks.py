@@ -162,4 +162,6 @@ class LogERB(_Banked):
 
 def _check_range(low: float, high: float, sample_rate: int) -> None:
     if not 0 <= low < high <= sample_rate / 2:
-        raise UsageError(f"need 0 <= fmin < fmax <= {sample_rate / 2:g} Hz (half the sample rate), not {low:g} and {high:g}")
+        raise UsageError(
+            f"need 0 <= fmin < fmax <= {sample_rate / 2:g} Hz (half the sample rate), not {low:g} and {high:g}"
+        )

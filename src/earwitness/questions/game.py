@@ -51,7 +51,9 @@ class Game(Question):
     def _read(answer, x: Tensor, shape: tuple[int, ...]) -> Tensor:
         answer = answer if isinstance(answer, Tensor) else torch.as_tensor(np.asarray(answer, dtype=np.float64))
         if answer.shape != shape:
-            raise UsageError(f"the game answered {list(answer.shape)} to masks {list(x.shape)}: it must be {list(shape)}")
+            raise UsageError(
+                f"the game answered {list(answer.shape)} to masks {list(x.shape)}: it must be {list(shape)}"
+            )
         return answer
 
 

@@ -3,7 +3,6 @@
 Source: `docs/models.md` has the figures and the commands that made them.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
