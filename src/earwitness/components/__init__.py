@@ -4,4 +4,6 @@ from earwitness.components.base import Components, Factorization, Regions
 from earwitness.components.cells import Bands, Cells, Segments
 from earwitness.components.grid import Bins, Grid
 
-__all__ = ["Bands", "Bins", "Cells", "Components", "Factorization", "Grid", "Regions", "Segments"]
+FACTORIZATIONS = (Grid, Bins, Segments, Bands, Cells)
+
+__all__ = ["FACTORIZATIONS", "Bands", "Bins", "Cells", "Components", "Factorization", "Grid", "Regions", "Segments"]

@@ -1,10 +1,10 @@
 """One method per file; each is a frozen dataclass of hyper-parameters that answers a question."""
 
-from earwitness.explainers.base import Attribution, Explainer, method_name
+from earwitness.explainers.base import Attribution, Explainer
 from earwitness.explainers.random_control import Random
 from earwitness.explainers.saliency import Saliency
 from earwitness.explainers.sobol import Sobol
 
-METHODS = {method_name(method): method for method in (Sobol, Saliency, Random)}
+METHODS = (Sobol, Saliency, Random)
 
-__all__ = ["METHODS", "Attribution", "Explainer", "Random", "Saliency", "Sobol", "method_name"]
+__all__ = ["METHODS", "Attribution", "Explainer", "Random", "Saliency", "Sobol"]

@@ -4,7 +4,6 @@
 numbers come from: the result is an `Explanation`.
 """
 
-import re
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import numpy as np
 
 from earwitness.errors import UsageError
 from earwitness.explanations import Explanation
+from earwitness.naming import kebab
 from earwitness.questions import Question, counting
 
 
@@ -65,19 +65,15 @@ class Explainer(ABC):
             question,
             found.values,
             kind=self.kind,
-            method=method_name(type(self)),
+            method=kebab(type(self)),
             settings=repr(self),
             seed=getattr(self, "seed", None),
             stderr=found.stderr,
             signed=found.signed,
             others=found.others,
-            ends=(float(ends[0]), float(ends[1])),
+            score=float(ends[0]),
+            baseline=float(ends[1]),
             warnings=found.warnings,
             evaluations=count.evaluations,
             seconds=time.perf_counter() - start,
         )
-
-
-def method_name(explainer: type[Explainer]) -> str:
-    """The class name in kebab case, as on the command line: `GradCAM` is "grad-cam", `KernelSHAP` "kernel-shap"."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", explainer.__name__).lower()

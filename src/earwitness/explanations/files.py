@@ -1,0 +1,54 @@
+"""Explanations on disk: one `.npz` file of arrays and a JSON head, without pickle, written whole or not at all."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import earwitness
+from earwitness.axes import Axis
+from earwitness.errors import InputError
+from earwitness.explanations.listening import Prediction
+
+if TYPE_CHECKING:
+    from earwitness.explanations.explanation import Explanation
+
+ARRAYS = ("values", "stderr", "signed")
+
+
+def write(explanation: "Explanation", path: str | os.PathLike) -> None:
+    """Everything but the question."""
+    arrays = {name: getattr(explanation, name) for name in ARRAYS}
+    arrays |= {f"others.{name}": array for name, array in explanation.others.items()}
+    head = {k: v for k, v in vars(explanation).items() if k not in (*ARRAYS, "others", "question")}
+    head["axes"] = [asdict(axis) for axis in explanation.axes]
+    head["prediction"] = asdict(explanation.prediction) if explanation.prediction else None
+    head["version"] = earwitness.__version__
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with open(part, "wb") as file:
+            np.savez(file, head=np.array(json.dumps(head)), **{k: v for k, v in arrays.items() if v is not None})
+        part.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read(path: str | os.PathLike) -> dict[str, Any]:
+    """The fields of the explanation that `write` wrote."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            head, arrays = json.loads(str(file["head"])), {k: file[k] for k in file.files if k != "head"}
+        head.pop("version")
+        head["axes"] = tuple(Axis(**axis) for axis in head["axes"])
+        head["prediction"] = Prediction(**head["prediction"]) if head["prediction"] else None
+        head["warnings"] = tuple(head["warnings"])
+        head["others"] = {k.removeprefix("others."): v for k, v in arrays.items() if k.startswith("others.")}
+        return head | {k: v for k, v in arrays.items() if k in ARRAYS}
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise InputError(f"{path} is not an explanation that earwitness saved: {error}") from error

@@ -1,0 +1,88 @@
+"""Components as rows: which ones are best, where they lie, and how the best become a mask."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from earwitness.errors import UsageError
+
+if TYPE_CHECKING:
+    from earwitness.explanations.explanation import Explanation
+
+UNITS = {"time": " s", "frequency": " Hz"}
+
+
+@dataclass(frozen=True)
+class Region:
+    """One component. place: axis name to `[from, to]` or a name; value and stderr as in the explanation."""
+
+    place: dict[str, list[float] | str]
+    value: float
+    stderr: float | None
+
+    def __str__(self) -> str:
+        order = sorted(self.place, key=lambda name: name != "time")  # time first, as one says it
+        where = ", ".join(_place(name, self.place[name]) for name in order)
+        return f"{where}: {self.value:.3g}" + ("" if self.stderr is None else f" ± {self.stderr:.2g}")
+
+
+def _place(name: str, place: list[float] | str) -> str:
+    if isinstance(place, str):
+        return place
+    digits = 2 if name == "time" else 0
+    return f"{place[0]:.{digits}f}–{place[1]:.{digits}f}{UNITS.get(name, '')}"
+
+
+def region(explanation: "Explanation", index: tuple[int, ...]) -> Region:
+    """The component at an index of the array."""
+    place = {axis.name: axis.place(i) for axis, i in zip(explanation.axes, index, strict=True)}
+    stderr = None if explanation.stderr is None else float(explanation.stderr[index])
+    return Region(place, float(explanation.values[index]), stderr)
+
+
+def top_regions(explanation: "Explanation", k: int) -> list[Region]:
+    """The k components with the largest values, largest first; equal values in their order."""
+    order = np.argsort(-explanation.values, axis=None, kind="stable")[:k]
+    return [region(explanation, tuple(int(i) for i in np.unravel_index(flat, explanation.shape))) for flat in order]
+
+
+def frame(explanation: "Explanation") -> pd.DataFrame:
+    """One row a component, in the order of the array."""
+    rows = []
+    for index in np.ndindex(explanation.shape):
+        row: dict[str, Any] = {}
+        for axis, i in zip(explanation.axes, index, strict=True):
+            place = axis.place(i)
+            row |= {axis.name: place} if axis.named else {f"{axis.name}_from": place[0], f"{axis.name}_to": place[1]}
+        rows.append(row)
+    maps = {"value": explanation.values, "stderr": explanation.stderr, "signed": explanation.signed, **explanation.others}
+    return pd.DataFrame(rows).assign(**{name: array.ravel() for name, array in maps.items() if array is not None})
+
+
+def directed(explanation: "Explanation", against: bool) -> np.ndarray:
+    """The values that are large for what argues for (against) the target."""
+    if not against:
+        return explanation.values
+    if explanation.signed is not None:
+        return -explanation.signed
+    if explanation.kind in ("importance", "mask"):
+        raise UsageError(f"{explanation.method} doesn't say what argues against the target: its values have no sign")
+    return -explanation.values
+
+
+def best(values: np.ndarray, keep: float) -> np.ndarray:
+    """1 for the best share `keep` of the values, as far as they are above 0; 0 elsewhere."""
+    if not 0 < keep <= 1:
+        raise UsageError(f"keep is a share of the components, above 0 and at most 1, not {keep!r}")
+    order = np.argsort(-values, axis=None, kind="stable")[: max(1, round(keep * values.size))]
+    mask = np.zeros(values.size)
+    mask[order] = values.flat[order] > 0
+    return mask.reshape(values.shape)
+
+
+def soft(values: np.ndarray, kind: str) -> np.ndarray:
+    """Masks as they are; anything else as a share of its largest value, what is below 0 as 0."""
+    top = 1.0 if kind == "mask" else values.max()
+    return np.clip(values / top, 0, 1) if top > 0 else np.zeros_like(values)

@@ -1,0 +1,61 @@
+"""Names on the command line: classes in kebab case, and objects from a line of text.
+
+`Sobol` is "sobol", `KernelSHAP` "kernel-shap", `GradCAM` "grad-cam". Hyper-parameters follow a colon, by place or by name:
+"sobol", "sobol:designs=64,estimator=jansen", "grid:8,16", "cells:bands=12,seconds=0.2".
+"""
+
+import ast
+import re
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import TypeVar
+
+from earwitness.errors import UsageError, unknown
+
+T = TypeVar("T")
+
+
+def kebab(thing: type) -> str:
+    """The class name in kebab case."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", thing.__name__).lower()
+
+
+def named(classes: Iterable[type[T]]) -> dict[str, type[T]]:
+    """Classes by their kebab-case names."""
+    return {kebab(thing): thing for thing in classes}
+
+
+def build(text: str, classes: Iterable[type[T]], what: str, **given: object) -> T:
+    """The frozen dataclass that a line of text asks for; `given` are further fields, left out where the class has none.
+
+    Raises `UsageError` for an unknown class (called `what`), an unknown or repeated field, or a value that the class refuses.
+    """
+    name, _, rest = text.partition(":")
+    known = named(classes)
+    if name not in known:
+        raise unknown(what, name, known)
+    thing = known[name]
+    names = [field.name for field in fields(thing) if field.init]
+    by_place = [field.name for field in fields(thing) if field.init and not field.kw_only]
+    options: dict[str, object] = {key: value for key, value in given.items() if key in names and value is not None}
+    for place, part in enumerate(part for part in rest.split(",") if part):
+        key, equals, value = part.partition("=")
+        if not equals:
+            if place >= len(by_place):
+                raise UsageError(f"{name} takes at most {len(by_place)} values without a name, in {text!r}")
+            key, value = by_place[place], part
+        if key.strip() not in names:
+            raise unknown(f"option of {name}", key.strip(), names)
+        options[key.strip()] = _value(value)
+    try:
+        return thing(**options)
+    except TypeError as error:
+        raise UsageError(f"{text!r}: {error}") from error
+
+
+def _value(text: str) -> object:
+    """A number, True, False or None where it reads like one; a word otherwise."""
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError):
+        return text.strip()
