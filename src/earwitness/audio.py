@@ -110,20 +110,7 @@ class Audio:
         The gain is 1.0 unless the peak exceeds full scale: then the whole clip is scaled down, never clipped.
         A file appears whole or not at all.
         """
-        path = Path(path)
-        if path.suffix.lower().lstrip(".").upper() not in soundfile.available_formats():
-            raise InputError(f"cannot write {path.name!r}: use a suffix that libsndfile writes, such as .wav or .flac")
-        top = 32767 / 32768  # the largest 16-bit sample
-        gain = min(1.0, top / self.peak) if self.peak > 0 else 1.0
-        part = path.with_name(f".{path.stem}.part{path.suffix}")
-        try:
-            soundfile.write(part, gain * self.samples.cpu().numpy(), self.sample_rate, subtype=_subtype(path))
-            part.replace(path)
-        except (OSError, RuntimeError) as error:
-            raise InputError(f"cannot write {path}: {error}") from error
-        finally:
-            part.unlink(missing_ok=True)
-        return gain
+        return _write(self, Path(path))
 
     def __repr__(self) -> str:
         return f"Audio({self.start:.2f}-{self.end:.2f} s, {self.sample_rate} Hz, {self.rms_db:.1f} dB)"
@@ -157,6 +144,23 @@ def load(path: str | os.PathLike, sample_rate: int | None = None) -> Audio:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return audio if sample_rate is None else audio.resampled(sample_rate)
+
+
+def _write(audio: Audio, path: Path) -> float:
+    """See `Audio.save`."""
+    if path.suffix.lower().lstrip(".").upper() not in soundfile.available_formats():
+        raise InputError(f"cannot write {path.name!r}: use a suffix that libsndfile writes, such as .wav or .flac")
+    top = 32767 / 32768  # the largest 16-bit sample
+    gain = min(1.0, top / audio.peak) if audio.peak > 0 else 1.0
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        soundfile.write(part, gain * audio.samples.cpu().numpy(), audio.sample_rate, subtype=_subtype(path))
+        part.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"cannot write {path}: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return gain
 
 
 def _float(samples: object) -> Tensor:

@@ -72,23 +72,23 @@ class Classifier(nn.Module):
         if stage.startswith("frontend."):
             return self.frontend.advance(waveform, "", stage.removeprefix("frontend."), clip)
         seen = []
-        with _hook(self._layer(stage), lambda output: seen.append(output)):
+        with _hook(_layer(self, stage), lambda output: seen.append(output)):
             self.network(waveform if self.frontend is None else self.frontend(waveform, clip))
         return seen[0]
 
     def onward(self, stage: str, x: Tensor, waveform: Tensor | None = None) -> Tensor:
         """Logits from what stands at a stage. `waveform` `[1, time]`: the clip whose statistics hold behind that stage."""
         if stage == "waveform":
-            return self._answer(self.frontend(x))
+            return _answer(self, self.frontend(x))
         if stage == "features":
-            return self._answer(x)
+            return _answer(self, x)
         if stage.startswith("frontend."):
-            return self._answer(self.frontend.advance(x, stage.removeprefix("frontend."), "", waveform))
+            return _answer(self, self.frontend.advance(x, stage.removeprefix("frontend."), "", waveform))
         if waveform is None:
             raise ModelError(f"going on from {stage} needs the waveform (or features) of the clip")
         clip = waveform if self.frontend is None else self.frontend(waveform)
-        with _hook(self._layer(stage), lambda output: x):
-            return self._answer(clip.expand(len(x), *clip.shape[1:]))
+        with _hook(_layer(self, stage), lambda output: x):
+            return _answer(self, clip.expand(len(x), *clip.shape[1:]))
 
     def axes(self, stage: str, n_samples: int) -> tuple[Axis, ...]:
         """The axes at "waveform" or "features" for a clip of `n_samples`, in seconds and hertz."""
@@ -104,27 +104,30 @@ class Classifier(nn.Module):
         """`[B, classes]`, each row summing to 1 (softmax of logits; probabilities as they are)."""
         return logits.softmax(1) if self.outputs == "logits" else logits
 
-    def _layer(self, stage: str) -> nn.Module:
-        modules = dict(self.named_modules())
-        if stage not in modules or not stage.startswith("network"):
-            raise unknown("stage", stage, ("waveform", "features", *(n for n in modules if "." in n)))
-        return modules[stage]
 
-    def _answer(self, features: Tensor) -> Tensor:
-        try:
-            logits = self.network(features)
-        except (RuntimeError, ValueError, IndexError) as error:
-            raise ModelError(
-                f"the network cannot take features of shape {list(features.shape)} ({str(error).splitlines()[0]}). "
-                "Is the clip too short for it, or is this the wrong front end?"
-            ) from error
-        if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[1] != len(self.labels):
-            came = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ModelError(
-                f"the network answers {came} to {len(features)} inputs, but there are {len(self.labels)} labels: "
-                f"it must answer [{len(features)}, {len(self.labels)}]"
-            )
-        return logits
+def _layer(classifier: Classifier, stage: str) -> nn.Module:
+    modules = dict(classifier.named_modules())
+    if stage not in modules or not stage.startswith("network"):
+        raise unknown("stage", stage, ("waveform", "features", *(name for name in modules if "." in name)))
+    return modules[stage]
+
+
+def _answer(classifier: Classifier, features: Tensor) -> Tensor:
+    """The network's logits, or a `ModelError` that says why there are none."""
+    try:
+        logits = classifier.network(features)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        raise ModelError(
+            f"the network cannot take features of shape {list(features.shape)} ({str(error).splitlines()[0]}). "
+            "Is the clip too short for it, or is this the wrong front end?"
+        ) from error
+    wanted = [len(features), len(classifier.labels)]
+    came = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if came != wanted:
+        raise ModelError(
+            f"the network answers {came} to {wanted[0]} inputs, but there are {wanted[1]} labels: it must answer {wanted}"
+        )
+    return logits
 
 
 class BlackBox(Classifier):

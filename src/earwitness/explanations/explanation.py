@@ -69,10 +69,16 @@ class Explanation:
             raise unknown("kind of explanation", self.kind, KINDS)
         for name, array in {"values": self.values, "stderr": self.stderr, "signed": self.signed, **self.others}.items():
             if array is not None and np.shape(array) != shape:
-                raise InputError(f"{name} must be shaped like the components, {list(shape)}, not {list(np.shape(array))}")
+                raise InputError(
+                    f"{name} must be shaped like the components, {list(shape)}, not {list(np.shape(array))}"
+                )
         if not np.all(np.isfinite(self.values)):
             raise InputError(f"{int((~np.isfinite(self.values)).sum())} values are NaN or infinite")
-        missing = (f"the shares miss {self.gap:.0%} of the total that they should add up to",) if (self.gap or 0) > MOST else ()
+        missing = (
+            (f"the shares miss {self.gap:.0%} of the total that they should add up to",)
+            if (self.gap or 0) > MOST
+            else ()
+        )
         object.__setattr__(self, "warnings", tuple(dict.fromkeys((*self.warnings, *missing))))
 
     @classmethod
@@ -143,7 +149,9 @@ class Explanation:
 
     def plot(self, path: str | os.PathLike | None = None):
         """A picture: the clip's spectrogram with the explanation beside it. Returns the figure; writes it, if asked to."""
-        from earwitness.reports.figures import plot_explanation  # the one import downwards: plotting is asked of the result
+        from earwitness.reports.figures import (
+            plot_explanation,
+        )  # the one import downwards: plotting is asked of the result
 
         return plot_explanation(self, path)
 

@@ -57,7 +57,12 @@ def frame(explanation: "Explanation") -> pd.DataFrame:
             place = axis.place(i)
             row |= {axis.name: place} if axis.named else {f"{axis.name}_from": place[0], f"{axis.name}_to": place[1]}
         rows.append(row)
-    maps = {"value": explanation.values, "stderr": explanation.stderr, "signed": explanation.signed, **explanation.others}
+    maps = {
+        "value": explanation.values,
+        "stderr": explanation.stderr,
+        "signed": explanation.signed,
+        **explanation.others,
+    }
     return pd.DataFrame(rows).assign(**{name: array.ravel() for name, array in maps.items() if array is not None})
 
 

@@ -100,15 +100,8 @@ class Question(ABC):
 
         Cost: one evaluation a mask and baseline. Raises `ModelError` where the model answers NaN.
         """
-        masks = self._masks(masks)
-        values = torch.zeros(len(masks), dtype=torch.float64)
-        chosen = range(len(self.baselines)) if baseline is None else (baseline,)
-        with self._asking(), torch.no_grad():
-            for first in range(0, len(masks), self.batch):
-                rows = masks[first : first + self.batch]
-                for index in chosen:
-                    values[first : first + len(rows)] += self.score(self.mix(rows, index)).double().cpu() / len(chosen)
-                    _count(len(rows))
+        with torch.no_grad():
+            values = self._averaged(masks, baseline, lambda rows, index: _counted(self.score(self.mix(rows, index))))
         if not torch.isfinite(values).all():
             raise ModelError("the model answers NaN or infinity to some of the masked inputs: it cannot be explained")
         return values
@@ -116,35 +109,22 @@ class Question(ABC):
     @final
     def gradient(self, masks: Tensor | np.ndarray, baseline: int | None = None) -> Tensor:
         """`[B, *shape]`, float64: d value / d mask. Cost: as `value`, with a backward pass."""
-        masks = self._masks(masks)
-        total = torch.zeros(masks.shape, dtype=torch.float64)
-        chosen = range(len(self.baselines)) if baseline is None else (baseline,)
-        with self._asking():
-            for first in range(0, len(masks), self.batch):
-                for index in chosen:
-                    rows = masks[first : first + self.batch].detach().requires_grad_()
-                    slope = _slope(self.score(self.mix(rows, index)), rows)
-                    total[first : first + len(rows)] += slope.double().cpu() / len(chosen)
-        return total
+        return self._averaged(
+            masks, baseline, lambda rows, index: _slope(lambda m: self.score(self.mix(m, index)), rows)
+        )
 
     @final
     def slope(self, x: Tensor) -> Tensor:
         """`[B, *x]`: d score / d input at inputs `[B, *x]`. Cost: one evaluation a row, with a backward pass."""
-        parts = []
         with self._asking():
-            for rows in x.split(self.batch):
-                rows = rows.detach().requires_grad_()
-                parts.append(_slope(self.score(rows), rows))
-        return torch.cat(parts)
+            return torch.cat([_slope(self.score, rows) for rows in x.split(self.batch)])
 
     @final
     def logits(self, masks: Tensor | np.ndarray, baseline: int = 0) -> Tensor:
         """`[B, classes]`: everything that the model answers to the masked inputs (games: the score alone)."""
-        masks = self._masks(masks)
         with self._asking(), torch.no_grad():
-            parts = [self.answers(self.mix(rows, baseline)) for rows in masks.split(self.batch)]
-        _count(len(masks))
-        return torch.cat(parts).cpu()
+            rows = self._masks(masks).split(self.batch)
+            return torch.cat([_counted(self.answers(self.mix(part, baseline))) for part in rows]).cpu()
 
     def answers(self, x: Tensor) -> Tensor:
         """`[B, classes]` for inputs `[B, *x]`."""
@@ -154,6 +134,15 @@ class Question(ABC):
         """What has to be in force while the model is asked."""
         return nullcontext()
 
+    def _averaged(self, masks, baseline: int | None, ask: Callable[[Tensor, int], Tensor]) -> Tensor:
+        """`ask(rows, baseline number)` batch by batch, averaged over the baselines; float64 on the CPU."""
+        chosen = range(len(self.baselines)) if baseline is None else (baseline,)
+        with self._asking():
+            return torch.cat([
+                sum(ask(rows, index).double().cpu() for index in chosen) / len(chosen)
+                for rows in self._masks(masks).split(self.batch)
+            ])  # fmt: skip
+
     def _masks(self, masks: Tensor | np.ndarray) -> Tensor:
         masks = torch.as_tensor(masks).to(self.x.device, torch.float32)
         if masks.shape[1:] != self.shape:
@@ -161,18 +150,21 @@ class Question(ABC):
         return masks
 
 
-def _count(rows: int) -> None:
+def _counted(answers: Tensor) -> Tensor:
+    """The answers, after counting and reporting their rows."""
     for count in _counts.get():
-        count.evaluations += rows
+        count.evaluations += len(answers)
     report = _reports.get()
     if report is not None:
-        report(rows)
+        report(len(answers))
+    return answers
 
 
-def _slope(score: Tensor, at: Tensor) -> Tensor:
+def _slope(score: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
     """d sum(score) / d at, leaving no gradient anywhere else; each row's score depends on its own row alone."""
-    _count(len(at))
-    if not score.requires_grad:
+    at = at.detach().requires_grad_()
+    answers = _counted(score(at))
+    if not answers.requires_grad:
         raise ModelError("the model gives no gradient: choose a method that only asks, such as Sobol")
-    (slope,) = torch.autograd.grad(score.sum(), at, allow_unused=True)
+    (slope,) = torch.autograd.grad(answers.sum(), at, allow_unused=True)
     return torch.zeros_like(at) if slope is None else slope.detach()
