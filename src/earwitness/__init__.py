@@ -26,6 +26,7 @@ _WHERE = {
     "questions": ("AudioQuestion", "Game", "Question", "ask"),
     "explanations": ("Explanation",),
     "explainers": ("Explainer", "Random", "Saliency", "Sobol"),
+    "progress_bars": ("progress",),
     "studies.explaining": ("explain",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}

@@ -66,7 +66,8 @@ def load_classifier(folder: str | os.PathLike, network: nn.Module | None = None,
         classifier = Classifier(network, frontend, config["labels"], config["duration"], config["outputs"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder} is not a classifier that can be read: {str(error).strip()}") from error
-    return classifier.to(find_device(device)).eval()
+    # channels last: the same numbers, and convolutions on a CPU take less than half the time
+    return classifier.to(find_device(device), memory_format=torch.channels_last).eval()
 
 
 def find_device(name: str) -> torch.device:

@@ -30,7 +30,7 @@ def write(explanation: "Explanation", path: str | os.PathLike) -> None:
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
     try:
-        with open(part, "wb") as file:
+        with part.open("wb") as file:
             np.savez(file, head=np.array(json.dumps(head)), **{k: v for k, v in arrays.items() if v is not None})
         part.replace(path)
     except OSError as error:

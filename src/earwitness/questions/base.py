@@ -29,23 +29,25 @@ class Count:
 
 
 _counts: ContextVar[tuple[Count, ...]] = ContextVar("counts", default=())
-_reports: ContextVar[Callable[[int], None] | None] = ContextVar("reports", default=None)
+_reports: ContextVar[Callable[[int, int | None], None] | None] = ContextVar("reports", default=None)
+_expected: ContextVar[int | None] = ContextVar("expected", default=None)
 
 
 @contextmanager
-def counting() -> Iterator[Count]:
-    """Count the evaluations inside."""
+def counting(expected: int | None = None) -> Iterator[Count]:
+    """Count the evaluations inside. expected: how many there will be, for whoever watches."""
     count = Count()
-    token = _counts.set((*_counts.get(), count))
+    tokens = _counts.set((*_counts.get(), count)), _expected.set(expected)
     try:
         yield count
     finally:
-        _counts.reset(token)
+        _counts.reset(tokens[0])
+        _expected.reset(tokens[1])
 
 
 @contextmanager
-def reporting(report: Callable[[int], None]) -> Iterator[None]:
-    """Call `report(rows)` after each batch inside, with the rows that were just evaluated."""
+def reporting(report: Callable[[int, int | None], None]) -> Iterator[None]:
+    """Call `report(rows, expected)` after each batch inside: the rows just evaluated, and how many are expected in all."""
     token = _reports.set(report)
     try:
         yield
@@ -156,7 +158,7 @@ def _counted(answers: Tensor) -> Tensor:
         count.evaluations += len(answers)
     report = _reports.get()
     if report is not None:
-        report(len(answers))
+        report(len(answers), _expected.get())
     return answers
 
 

@@ -1,0 +1,279 @@
+"""The command line: results on stdout, everything else on stderr.
+
+Exit codes: 0 ok; 2 usage (unknown option, method or label); 3 bad input or model (also a file that isn't there); 4 finished
+with failures; 130 interrupted.
+
+Nothing heavy is imported before a command runs, so that `earwitness --help` answers at once.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import earwitness
+from earwitness.errors import EarwitnessError
+
+EPILOG = "Exit codes: 0 ok, 2 usage, 3 bad input or model, 4 finished with failures, 130 interrupted."
+app = typer.Typer(
+    name="earwitness",
+    help="Explain any audio classifier, hear the explanation, and cross-examine it.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+errors = Console(stderr=True, highlight=False)
+
+Clip = Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg, mp3, ...")]
+Model = Annotated[Path, typer.Option("--model", "-m", help="The folder of a classifier.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; made if it is not there.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks; errors are still told.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+METHOD_HELP = "A method with its options: sobol, sobol:designs=64, saliency, ... (`earwitness methods` lists them)."
+COMPONENTS_HELP = "How to cut the clip: grid:8,8, cells:bands=12,seconds=0.2, segments:0.1, bands:24, bins, ..."
+
+
+def main() -> None:
+    """The entry point of the console script."""
+    app()
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Errors as one message on stderr and an exit code, never as a traceback."""
+    try:
+        yield
+    except EarwitnessError as error:
+        errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt as interrupt:
+        errors.print("interrupted: what was finished is kept")
+        raise typer.Exit(130) from interrupt
+    except BrokenPipeError as error:  # the reader of our output went away
+        sys.stderr.close()
+        raise typer.Exit(0) from error
+    except OSError as error:
+        errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        raise typer.Exit(3) from error
+
+
+@contextmanager
+def watching(quiet: bool) -> Iterator[None]:
+    """A bar on stderr while the model is asked."""
+    from earwitness.progress_bars import progress
+
+    with nullcontext() if quiet else progress():
+        yield
+
+
+def remark(text: str, quiet: bool) -> None:
+    """A line on stderr."""
+    if not quiet:
+        errors.print(escape(text), soft_wrap=True)
+
+
+def print_json(record: dict[str, Any]) -> None:
+    """One JSON object on stdout."""
+    print(json.dumps(record, allow_nan=False))
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"earwitness {earwitness.__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Explain any audio classifier, hear the explanation, and cross-examine it."""
+
+
+@app.command("explain", epilog=EPILOG)
+def explain_command(
+    clip: Clip,
+    model: Model,
+    method: Annotated[str, typer.Option(help=METHOD_HELP)] = "sobol",
+    target: Annotated[str | None, typer.Option(help='A label, or "a - b"; the predicted label if left out.')] = None,
+    components: Annotated[str | None, typer.Option(help=COMPONENTS_HELP)] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="What replaces a component: silence, noise, zero, mean, minimum, blur, or a sound file.")
+    ] = None,
+    keep: Annotated[float, typer.Option(help="The share of the components that is kept to be heard.")] = 0.2,
+    match_level: Annotated[bool, typer.Option("--match-level", help="Write sounds as loud as the clip.")] = False,
+    at: Annotated[float | None, typer.Option(help="Explain the window that starts at this second.")] = None,
+    windows: Annotated[bool, typer.Option("--windows", help="Explain the whole recording, window by window.")] = False,
+    out: Out = Path("why"),
+    seed: Seed = None,
+    device: Device = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Explain what a classifier says to a recording: a map, a picture, what is kept and what is removed as sounds."""
+    with telling():
+        from earwitness.audio import load
+        from earwitness.classifiers import load_classifier
+        from earwitness.components import FACTORIZATIONS
+        from earwitness.errors import UsageError
+        from earwitness.explainers import METHODS
+        from earwitness.naming import build
+        from earwitness.studies import jobs
+
+        if windows and at is not None:
+            raise UsageError("--at chooses one window and --windows takes all: give one of them")
+        explainer = build(method, METHODS, "method", seed=seed)
+        given = load(baseline) if baseline and Path(baseline).suffix and Path(baseline).exists() else baseline
+        cut = build(components, FACTORIZATIONS, "kind of components", baseline=given) if components else None
+        if cut is None and baseline:
+            raise UsageError("--baseline needs --components: say how to cut the clip, for example --components grid:8,8")
+        job = jobs.Job(load_classifier(model, device=device), explainer, target, cut, keep, match_level)
+        audio = load(clip, job.classifier.sample_rate)
+        head = {"clip": str(clip), "model": str(model)}
+        if windows:
+            with watching(quiet):
+                records, failures = jobs.run_windows(job, audio, out, lambda line: remark(line, quiet or as_json))
+            record = head | {"method": explainer_name(method), "windows": records, "failures": failures}
+            jobs.make_folder(out)
+            jobs.write_json(record, out / "explanation.json")
+            if as_json:
+                print_json(record)
+            else:
+                print(f"{len(records)} windows explained, {len(failures)} failed: {out}")
+            raise typer.Exit(4 if failures else 0)
+        audio, said = jobs.first_window(audio, job.classifier, at)
+        if said:
+            remark(said, quiet)
+        with watching(quiet):
+            explanation, record = job.run(audio, out)
+        record = head | record
+        record["warnings"] += [said] if said else []
+        jobs.write_json(record, out / "explanation.json")
+        if as_json:
+            print_json(record)
+        else:
+            print_summary(explanation, record)
+
+
+def explainer_name(text: str) -> str:
+    """The name before the options."""
+    return text.partition(":")[0]
+
+
+def print_summary(explanation, record: dict[str, Any]) -> None:
+    """What a person wants to know, on stdout."""
+    said = record["prediction"]
+    print(f"The model says {said['label']} ({said['probability']:.2f}).")
+    print(
+        f"Score of {record['target']}: {record['score']:.2f} {record['unit']}; "
+        f"{record['baseline']:.2f} for {explanation.provenance['baseline']}."
+    )
+    print(f"{record['method']}, {record['evaluations']} evaluations, {record['seconds']:.1f} s, {record['kind']} of the best:")
+    for region in explanation.top(5):
+        print(f"  {region}")
+    for name, sound in record["heard"].items():
+        print(f"{name}: the model says {sound['label']} ({sound['probability']:.2f}), score {sound['score']:.2f}")
+    for warning in record["warnings"]:
+        print(f"warning: {warning}")
+    for name, path in record["files"].items():
+        print(f"{name}: {path}")
+
+
+@app.command("methods")
+def methods_command(as_json: Json = False) -> None:
+    """List the methods, and the ways to cut a clip."""
+    with telling():
+        from earwitness.components import FACTORIZATIONS
+        from earwitness.explainers import METHODS
+        from earwitness.naming import kebab
+
+        rows = [
+            {
+                "method": kebab(method),
+                "kind": method.kind,
+                "evaluations_for_64_components": method().cost(64),
+                "axioms": list(method.axioms),
+                "idea": (method.__doc__ or "").splitlines()[0],
+            }
+            for method in METHODS
+        ]
+        cuts = [{"components": kebab(cut), "idea": (cut.__doc__ or "").split("\n\n")[0]} for cut in FACTORIZATIONS]
+        if as_json:
+            print_json({"methods": rows, "components": cuts})
+            return
+        console = Console(width=None if sys.stdout.isatty() else 140)
+        table = Table("method", "kind", "evaluations for 64", "axioms", "idea")
+        for row in rows:
+            axioms = ", ".join(row["axioms"])
+            table.add_row(row["method"], row["kind"], str(row["evaluations_for_64_components"]), axioms, escape(row["idea"]))
+        console.print(table)
+        table = Table("components", "what they are")
+        for cut in cuts:
+            table.add_row(cut["components"], escape(" ".join(cut["idea"].split())))
+        console.print(table)
+
+
+@app.command("train", epilog=EPILOG)
+def train_command(
+    name: Annotated[str, typer.Argument(help="tones, esc10, esc50, fsdd, speech_commands, folder, or manifest.")],
+    out: Out,
+    data: Annotated[Path | None, typer.Option(help="The folder (or CSV manifest) of the data set.")] = None,
+    held_out: Annotated[str | None, typer.Option(help="The fold or split that is not trained on.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data; each data set has its default.")] = None,
+    seed: Seed = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a small classifier. A run that was stopped goes on where it was when the same command is given again."""
+    with telling():
+        from earwitness.studies.recipes import train
+
+        def told(epoch: int, record: dict[str, float]) -> None:
+            figures = ", ".join(f"{key} {value:.3f}" for key, value in record.items() if key != "epoch")
+            remark(f"epoch {epoch}: {figures}", quiet)
+
+        figures = train(name, data, out, epochs=epochs, seed=seed, held_out=held_out, progress=told)
+        if as_json:
+            print_json({"name": name, "model": str(out), **figures})
+        else:
+            print(f"model: {out}")
+            for key, value in figures.items():
+                print(f"{key}: {value:.4g}" if isinstance(value, float) else f"{key}: {value}")
+
+
+@app.command("demo", epilog=EPILOG)
+def demo_command(
+    clip: Annotated[Path | None, typer.Option(help="Explain this recording instead of the synthetic scene.")] = None,
+    model: Annotated[Path | None, typer.Option("--model", "-m", help="The folder of a classifier.")] = None,
+    out: Out = Path("demo"),
+    seed: Seed = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Explain a synthetic scene whose true cause is known, with a small model that comes with the project."""
+    with telling():
+        from earwitness.studies.demo import demo
+
+        with watching(quiet):
+            explanation, record = demo(clip, model, out, seed=seed or 0)
+        if as_json:
+            print_json(record)
+            return
+        for line in record["story"]:
+            print(line)
+        print_summary(explanation, record)
+        print(f"all of it as JSON: {out / 'explanation.json'}")
+
+
+if __name__ == "__main__":
+    main()

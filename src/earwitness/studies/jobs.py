@@ -1,0 +1,167 @@
+"""`earwitness explain` as a function: a recording on disk in, files and one JSON object out.
+
+The object has the fields `clip, model, method, target, prediction {label, probability}, label, score, unit, baseline, total,
+evaluations, seconds, seed, components, files`, and beside them `settings, kind, time, heard, warnings, provenance, version`.
+`components` lists `{time: [s, s], frequency: [Hz, Hz], value, stderr, signed}`; an axis that is not cut is given in full. With
+`windows`, the fields of each window stand in a list of that name, and windows that failed in `failures`.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import earwitness
+from earwitness.audio import Audio
+from earwitness.classifiers.base import Classifier
+from earwitness.components import Factorization
+from earwitness.errors import EarwitnessError, InputError, UsageError
+from earwitness.explainers import Explainer
+from earwitness.explanations import Explanation, Heard
+from earwitness.questions.audio import SLACK
+from earwitness.studies.explaining import explain
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked of each clip. keep: the share of components that is kept to be heard. match_level: see `hear`."""
+
+    classifier: Classifier
+    explainer: Explainer
+    target: str | None = None
+    components: Factorization | None = None
+    keep: float = 0.2
+    match_level: bool = False
+
+    def run(self, audio: Audio, out: Path | None) -> tuple[Explanation, dict[str, Any]]:
+        """Explain one clip; `out`: the folder for the files, made if it is not there."""
+        if self.classifier.frontend is None:
+            raise UsageError("this model has no front end and takes ready features: explain it from Python, ew.explain(...)")
+        explanation = explain(self.classifier, audio, self.explainer, self.target, self.components)
+        heard = {
+            "kept": explanation.hear(self.keep, match_level=self.match_level),
+            "removed": explanation.hear(self.keep, remove=True, match_level=self.match_level),
+        }
+        record = describe(explanation) | {"heard": {name: _said(sound) for name, sound in heard.items()}}
+        record["files"] = {} if out is None else write_files(explanation, heard, out)
+        return explanation, record
+
+
+def describe(explanation: Explanation) -> dict[str, Any]:
+    """An explanation as plain numbers and words."""
+    audio = explanation.question.audio
+    full = {"time": [audio.start, audio.end], "frequency": [0.0, audio.sample_rate / 2]}
+    components = []
+    for index in np.ndindex(explanation.shape):
+        place = {axis.name: axis.place(i) for axis, i in zip(explanation.axes, index, strict=True)}
+        maps = {"value": explanation.values, "stderr": explanation.stderr, "signed": explanation.signed}
+        numbers = {name: None if array is None else float(array[index]) for name, array in maps.items()}
+        components.append(full | place | numbers)
+    said = explanation.prediction
+    return {
+        "method": explanation.method,
+        "settings": explanation.settings,
+        "kind": explanation.kind,
+        "target": explanation.target,
+        "label": explanation.target,
+        "prediction": {"label": said.label, "probability": said.probability},
+        "score": explanation.score,
+        "unit": explanation.unit,
+        "baseline": explanation.baseline,
+        "total": explanation.total,
+        "time": full["time"],
+        "evaluations": explanation.evaluations,
+        "seconds": round(explanation.seconds, 3),
+        "seed": explanation.seed,
+        "warnings": list(explanation.warnings),
+        "provenance": explanation.provenance,
+        "components": components,
+        "version": earwitness.__version__,
+    }
+
+
+def _said(sound: Heard) -> dict[str, Any]:
+    level = sound.audio.rms_db
+    return {
+        "label": sound.prediction.label,
+        "probability": sound.prediction.probability,
+        "score": sound.score,
+        "level_db": level if np.isfinite(level) else None,
+        "gain_db": sound.gain_db,
+    }
+
+
+def write_files(explanation: Explanation, heard: dict[str, Heard], out: Path) -> dict[str, str]:
+    """The map, the sounds and the picture, into a folder; returns their paths."""
+    make_folder(out)
+    files = {"map": out / "map.npz", **{name: out / f"{name}.wav" for name in heard}, "plot": out / "plot.png"}
+    explanation.save(files["map"])
+    for name, sound in heard.items():
+        sound.save(files[name])
+    explanation.plot(files["plot"])
+    return {name: str(path) for name, path in files.items()}
+
+
+def make_folder(out: Path) -> None:
+    """Make a folder, or say why not."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {out}: {error}") from error
+
+
+def write_json(record: dict[str, Any], path: Path) -> None:
+    """Write a JSON object whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+        part.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def first_window(audio: Audio, classifier: Classifier, at: float | None) -> tuple[Audio, str | None]:
+    """The part of a recording that a model takes, and what should be said about it.
+
+    at: where it starts, in seconds of the recording; None for the beginning.
+    """
+    longest = classifier.duration
+    if at is None and (longest is None or audio.duration <= SLACK * longest):
+        return audio, None
+    window = audio.window(audio.start if at is None else at, longest or audio.duration)
+    if at is not None:
+        return window, None
+    return window, (
+        f"the recording lasts {audio.duration:.1f} s and the model takes {longest:g} s: explained is its beginning, "
+        f"{window.start:.1f}-{window.end:.1f} s. Choose with --at SECONDS, or explain all of it with --windows"
+    )
+
+
+def run_windows(
+    job: Job, audio: Audio, out: Path | None, told: Callable[[str], None]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Explain a recording window by window; a window that cannot be explained is a failure and not the end.
+
+    Returns the records and the failures (`time`, `error`). `told` gets a line for each window.
+    """
+    if job.classifier.duration is None:
+        raise UsageError("this model takes recordings of any length: leave --windows out, or choose a part with --at")
+    records, failures = [], []
+    for window in audio.windows(job.classifier.duration):
+        place = f"{window.start:.1f}-{window.end:.1f} s"
+        try:
+            explanation, record = job.run(window, None if out is None else out / f"at-{window.start:07.2f}s")
+        except UsageError:
+            raise
+        except EarwitnessError as error:
+            failures.append({"time": [window.start, window.end], "error": str(error)})
+            told(f"{place}: {error}")
+        else:
+            records.append(record)
+            told(f"{place}: {explanation.prediction.label} ({explanation.prediction.probability:.2f})")
+    return records, failures
