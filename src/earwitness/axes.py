@@ -59,7 +59,10 @@ class Axis:
     def coarser(self, groups: int) -> "tuple[Axis, np.ndarray]":
         """The axis in `groups` nearly equal groups of neighbours, and the group of each place."""
         if not 1 <= groups <= self.size:
-            raise InputError(f"the {self.name} axis has {self.size} places: it cannot be cut into {groups}")
+            raise InputError(
+                f"the {self.name} axis has {self.size} places, so it cannot be cut into {groups}: ask for fewer, or take a "
+                "longer clip"
+            )
         bounds = np.arange(groups + 1) * self.size // groups
         group = np.repeat(np.arange(groups), np.diff(bounds))
         return Axis(self.name, self.unit, tuple(np.asarray(self.edges)[bounds])), group

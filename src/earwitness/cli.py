@@ -95,7 +95,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Explain any audio classifier, hear the explanation, and cross-examine it."""
 
@@ -108,7 +110,8 @@ def explain_command(
     target: Annotated[str | None, typer.Option(help='A label, or "a - b"; the predicted label if left out.')] = None,
     components: Annotated[str | None, typer.Option(help=COMPONENTS_HELP)] = None,
     baseline: Annotated[
-        str | None, typer.Option(help="What replaces a component: silence, noise, zero, mean, minimum, blur, or a sound file.")
+        str | None,
+        typer.Option(help="What replaces a component: silence, noise, zero, mean, minimum, blur, or a sound file."),
     ] = None,
     keep: Annotated[float, typer.Option(help="The share of the components that is kept to be heard.")] = 0.2,
     match_level: Annotated[bool, typer.Option("--match-level", help="Write sounds as loud as the clip.")] = False,
@@ -135,9 +138,7 @@ def explain_command(
         explainer = build(method, METHODS, "method", seed=seed)
         given = load(baseline) if baseline and Path(baseline).suffix and Path(baseline).exists() else baseline
         cut = build(components, FACTORIZATIONS, "kind of components", baseline=given) if components else None
-        if cut is None and baseline:
-            raise UsageError("--baseline needs --components: say how to cut the clip, for example --components grid:8,8")
-        job = jobs.Job(load_classifier(model, device=device), explainer, target, cut, keep, match_level)
+        job = jobs.Job(load_classifier(model, device=device), explainer, target, cut, given, keep, match_level)
         audio = load(clip, job.classifier.sample_rate)
         head = {"clip": str(clip), "model": str(model)}
         if windows:
@@ -178,7 +179,9 @@ def print_summary(explanation, record: dict[str, Any]) -> None:
         f"Score of {record['target']}: {record['score']:.2f} {record['unit']}; "
         f"{record['baseline']:.2f} for {explanation.provenance['baseline']}."
     )
-    print(f"{record['method']}, {record['evaluations']} evaluations, {record['seconds']:.1f} s, {record['kind']} of the best:")
+    print(
+        f"{record['method']}, {record['evaluations']} evaluations, {record['seconds']:.1f} s, {record['kind']} of the best:"
+    )
     for region in explanation.top(5):
         print(f"  {region}")
     for name, sound in record["heard"].items():
@@ -215,7 +218,9 @@ def methods_command(as_json: Json = False) -> None:
         table = Table("method", "kind", "evaluations for 64", "axioms", "idea")
         for row in rows:
             axioms = ", ".join(row["axioms"])
-            table.add_row(row["method"], row["kind"], str(row["evaluations_for_64_components"]), axioms, escape(row["idea"]))
+            table.add_row(
+                row["method"], row["kind"], str(row["evaluations_for_64_components"]), axioms, escape(row["idea"])
+            )
         console.print(table)
         table = Table("components", "what they are")
         for cut in cuts:
@@ -229,7 +234,9 @@ def train_command(
     out: Out,
     data: Annotated[Path | None, typer.Option(help="The folder (or CSV manifest) of the data set.")] = None,
     held_out: Annotated[str | None, typer.Option(help="The fold or split that is not trained on.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data; each data set has its default.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the data; each data set has its default.")
+    ] = None,
     seed: Seed = None,
     as_json: Json = False,
     quiet: Quiet = False,

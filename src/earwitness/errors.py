@@ -39,3 +39,10 @@ def unknown(what: str, asked: object, known: Iterable[str]) -> UsageError:
     near = get_close_matches(str(asked), names, n=3)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names)}."
     return UsageError(f"unknown {what} {asked!r}. {hint}")
+
+
+def positive(**options: object) -> None:
+    """Raise a `UsageError` for the first option that is not a number above 0 (or None)."""
+    for name, value in options.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+            raise UsageError(f"{name} must be a number above 0, not {value!r}")

@@ -18,7 +18,7 @@ from earwitness.carrying import RAMP, analyse, partition, synthesise, window_len
 from earwitness.classifiers.base import Classifier
 from earwitness.components.base import Components, Factorization, Regions
 from earwitness.components.baselines import baseline_features, baseline_sounds
-from earwitness.errors import UsageError, unknown
+from earwitness.errors import UsageError, positive, unknown
 from earwitness.frontends.scales import spaced
 
 
@@ -137,12 +137,6 @@ def _bands(sample_rate: int, bands: int, scale: str) -> Axis:
     return Axis("frequency", "Hz", tuple(spaced(scale, 0.0, sample_rate / 2, bands + 1)))
 
 
-def _positive(**options: float | None) -> None:
-    for name, value in options.items():
-        if value is not None and value <= 0:
-            raise UsageError(f"{name} must be above 0, not {value!r}")
-
-
 @dataclass(frozen=True, eq=False)
 class Segments(_Cut):
     """Time segments: of about `seconds` (the clip is cut evenly), `count` of them, or between given `edges` (seconds of
@@ -161,7 +155,7 @@ class Segments(_Cut):
             raise UsageError("give Segments one of seconds, count and edges")
         if given == 0:
             object.__setattr__(self, "seconds", 0.1)
-        _positive(seconds=self.seconds, count=self.count)
+        positive(seconds=self.seconds, count=self.count)
 
     def _axes(self, audio: Audio) -> tuple[Axis | None, Axis | None]:
         return None, _segments(audio, self.seconds, self.count, self.edges)
@@ -178,7 +172,7 @@ class Bands(_Cut):
     scale: str = "erb"
 
     def __post_init__(self) -> None:
-        _positive(bands=self.bands)
+        positive(bands=self.bands)
 
     def _axes(self, audio: Audio) -> tuple[Axis | None, Axis | None]:
         return _bands(audio.sample_rate, self.bands, self.scale), None
@@ -196,7 +190,7 @@ class Cells(_Cut):
     scale: str = "erb"
 
     def __post_init__(self) -> None:
-        _positive(bands=self.bands, seconds=self.seconds)
+        positive(bands=self.bands, seconds=self.seconds)
 
     def _axes(self, audio: Audio) -> tuple[Axis | None, Axis | None]:
         return _bands(audio.sample_rate, self.bands, self.scale), _segments(audio, self.seconds, None, None)

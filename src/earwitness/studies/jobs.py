@@ -8,7 +8,7 @@ evaluations, seconds, seed, components, files`, and beside them `settings, kind,
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +18,44 @@ import earwitness
 from earwitness.audio import Audio
 from earwitness.classifiers.base import Classifier
 from earwitness.components import Factorization
+from earwitness.components.base import Baseline
 from earwitness.errors import EarwitnessError, InputError, UsageError
 from earwitness.explainers import Explainer
 from earwitness.explanations import Explanation, Heard
-from earwitness.questions.audio import SLACK
+from earwitness.questions.audio import SLACK, default_components
 from earwitness.studies.explaining import explain
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked of each clip. keep: the share of components that is kept to be heard. match_level: see `hear`."""
+    """What is asked of each clip.
+
+    components: how to cut it; None for the default, with `baseline` if one is given.
+    keep: the share of components that is kept to be heard.  match_level: see `Explanation.hear`.
+    """
 
     classifier: Classifier
     explainer: Explainer
     target: str | None = None
     components: Factorization | None = None
+    baseline: Baseline | None = None
     keep: float = 0.2
     match_level: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.keep <= 1:
+            raise UsageError(f"keep is a share of the components, above 0 and at most 1, not {self.keep!r}")
 
     def run(self, audio: Audio, out: Path | None) -> tuple[Explanation, dict[str, Any]]:
         """Explain one clip; `out`: the folder for the files, made if it is not there."""
         if self.classifier.frontend is None:
-            raise UsageError("this model has no front end and takes ready features: explain it from Python, ew.explain(...)")
-        explanation = explain(self.classifier, audio, self.explainer, self.target, self.components)
+            raise UsageError(
+                "this model has no front end and takes ready features: explain it from Python, ew.explain(...)"
+            )
+        cut = self.components
+        if cut is None and self.baseline is not None:
+            cut = replace(default_components(self.classifier, audio, self.explainer.stage), baseline=self.baseline)
+        explanation = explain(self.classifier, audio, self.explainer, self.target, cut)
         heard = {
             "kept": explanation.hear(self.keep, match_level=self.match_level),
             "removed": explanation.hear(self.keep, remove=True, match_level=self.match_level),
