@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from earwitness.axes import Axis
 from earwitness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ UNITS = {"time": " s", "frequency": " Hz"}
 
 @dataclass(frozen=True)
 class Region:
-    """One component. place: axis name to `[from, to]` or a name; value and stderr as in the explanation."""
+    """One component. place: axis name to `[from, to]` or a name; value and stderr as in the explanation.
+
+    Places along an axis without a unit have names, such as "component 2" or "frequency 16-32".
+    """
 
     place: dict[str, list[float] | str]
     value: float
@@ -35,9 +39,17 @@ def _place(name: str, place: list[float] | str) -> str:
     return f"{place[0]:.{digits}f}–{place[1]:.{digits}f}{UNITS.get(name, '')}"
 
 
+def _named(axis: Axis, index: int) -> list[float] | str:
+    place = axis.place(index)
+    if axis.unit != "index" or isinstance(place, str):
+        return place
+    first, last = int(place[0]), int(place[1]) - 1
+    return f"{axis.name} {first}" + (f"-{last}" if last > first else "")
+
+
 def region(explanation: "Explanation", index: tuple[int, ...]) -> Region:
     """The component at an index of the array."""
-    place = {axis.name: axis.place(i) for axis, i in zip(explanation.axes, index, strict=True)}
+    place = {axis.name: _named(axis, i) for axis, i in zip(explanation.axes, index, strict=True)}
     stderr = None if explanation.stderr is None else float(explanation.stderr[index])
     return Region(place, float(explanation.values[index]), stderr)
 
