@@ -1,0 +1,1 @@
+"""Whole jobs, from recordings to results: what the command line runs."""
