@@ -1,18 +1,23 @@
 """Sampling designs: points in the unit cube, in blocks that are independent of each other.
 
-Statistics over blocks are honest only where the blocks are independent. Points of one low-discrepancy sequence are not:
-each block is then a scrambling of its own. Monte Carlo points are independent one by one: each is its own block.
+Statistics over blocks are honest only where the blocks are independent. Points of one low-discrepancy sequence are not: each
+block is then a scrambling of its own. Monte Carlo points are independent one by one, and are only gathered into blocks so that
+statistics that leave out one block at a time stay cheap.
 
-| sampler | points | blocks of `points` |
+| sampler | points | blocks |
 |---|---|---|
-| "sobol" | Sobol' sequence, scrambled | 8 scramblings |
+| "sobol" | Sobol' sequence, scrambled | up to 8 scramblings |
 | "sobol-plain" | Sobol' sequence, unscrambled: always the same | 1 |
-| "halton" | Halton sequence, scrambled | 8 scramblings |
-| "lhs" | Latin hypercube | 8 hypercubes |
-| "monte-carlo" | independent uniform | one each |
+| "halton" | Halton sequence, scrambled | up to 8 scramblings |
+| "lhs" | Latin hypercube | up to 8 hypercubes |
+| "monte-carlo" | independent uniform | up to 32 |
 
-Source: `scipy.stats.qmc` draws them.
+Eight blocks are a compromise: more of them know the error better, fewer leave each sequence more points to be even with.
+
+Source: `scipy.stats.qmc` draws the sequences.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.stats import qmc
@@ -20,30 +25,53 @@ from scipy.stats import qmc
 from earwitness.errors import UsageError, unknown
 
 SAMPLERS = ("sobol", "sobol-plain", "halton", "lhs", "monte-carlo")
-BLOCKS = 8
+SOBOL, HALTON = qmc.Sobol.MAXDIM, 1000  # dimensions; scrambling a Halton sequence of more takes hundreds of MB
+MOST_DIMENSIONS = {"sobol": SOBOL, "sobol-plain": SOBOL, "halton": HALTON}
 
 
 def block_sizes(sampler: str, points: int) -> list[int]:
-    """How many points each independent block has; they sum to `points`."""
+    """How many points each independent block has; they sum to `points`. A jackknife wants three blocks or more."""
     if sampler not in SAMPLERS:
         raise unknown("sampler", sampler, SAMPLERS)
     if points < 1:
         raise UsageError(f"at least one design is needed, not {points}")
-    blocks = {"sobol-plain": 1, "monte-carlo": points}.get(sampler, max(1, min(BLOCKS, points // 2)))
-    return [len(part) for part in np.array_split(np.arange(points), blocks)]
+    blocks = {"sobol-plain": 1, "monte-carlo": 32}.get(sampler, min(8, max(3, points // 2)))
+    return [len(part) for part in np.array_split(np.arange(points), min(blocks, points))]
 
 
 def unit_points(sampler: str, points: int, dimensions: int, rng: np.random.Generator) -> np.ndarray:
-    """`[points, dimensions]` in [0, 1): one block."""
+    """`[points, dimensions]` in [0, 1): one block. Raises `UsageError` where a sequence has too few dimensions."""
+    most = MOST_DIMENSIONS.get(sampler, dimensions)
+    if dimensions > most:
+        raise UsageError(
+            f"the sampler {sampler!r} has at most {most} dimensions (two for each component) and {dimensions} are needed: "
+            'use fewer components, or sampler="monte-carlo"'
+        )
     if sampler == "monte-carlo":
         return rng.random((points, dimensions))
     if sampler in ("sobol", "sobol-plain"):
-        if dimensions > qmc.Sobol.MAXDIM:
-            raise UsageError(
-                f"the Sobol' sequence has at most {qmc.Sobol.MAXDIM} dimensions and {dimensions} are needed: use fewer "
-                'components, or sampler="monte-carlo"'
-            )
         engine = qmc.Sobol(dimensions, scramble=sampler == "sobol", rng=rng)
-        return engine.random_base2(int(np.ceil(np.log2(points))))[:points]
+        return engine.random_base2((points - 1).bit_length())[:points]
     engine = qmc.Halton(dimensions, rng=rng) if sampler == "halton" else qmc.LatinHypercube(dimensions, rng=rng)
     return engine.random(points)
+
+
+def block_points(sampler: str, points: int, dimensions: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """All blocks together: `[points, dimensions]` in [0, 1), and `[points]`, the number of the block of each."""
+    rng, sizes = np.random.default_rng(seed), block_sizes(sampler, points)
+    drawn = [unit_points(sampler, size, dimensions, rng) for size in sizes]
+    return np.concatenate(drawn), np.repeat(np.arange(len(sizes)), sizes)
+
+
+def exchanges(x: np.ndarray, z: np.ndarray, at_once: int) -> Iterator[np.ndarray]:
+    """For each row of x `[N, d]`: the row itself, then the d rows in which one x_i is exchanged for z_i.
+
+    N (d + 1) rows in all, made `at_once` at a time, so that memory does not grow with N.
+    """
+    width = x.shape[1] + 1
+    for first in range(0, len(x) * width, at_once):
+        row, column = np.divmod(np.arange(first, min(first + at_once, len(x) * width)), width)
+        points, swapped = x[row], np.flatnonzero(column)  # column 0: nothing is exchanged
+        at = column[swapped] - 1
+        points[swapped, at] = z[row[swapped], at]
+        yield points
