@@ -124,54 +124,29 @@ def explain_command(
     quiet: Quiet = False,
 ) -> None:
     """Explain what a classifier says to a recording: a map, a picture, what is kept and what is removed as sounds."""
-    with telling():
-        from earwitness.audio import load
-        from earwitness.classifiers import load_classifier
-        from earwitness.components import FACTORIZATIONS
-        from earwitness.errors import UsageError
-        from earwitness.explainers import METHODS
-        from earwitness.naming import build
+    with telling(), watching(quiet):
         from earwitness.studies import jobs
 
-        if windows and at is not None:
-            raise UsageError("--at chooses one window and --windows takes all: give one of them")
-        explainer = build(method, METHODS, "method", seed=seed)
-        given = load(baseline) if baseline and Path(baseline).suffix and Path(baseline).exists() else baseline
-        cut = build(components, FACTORIZATIONS, "kind of components", baseline=given) if components else None
-        job = jobs.Job(load_classifier(model, device=device), explainer, target, cut, given, keep, match_level)
-        audio = load(clip, job.classifier.sample_rate)
-        head = {"clip": str(clip), "model": str(model)}
-        if windows:
-            with watching(quiet):
-                records, failures = jobs.run_windows(job, audio, out, lambda line: remark(line, quiet or as_json))
-            record = head | {"method": explainer_name(method), "windows": records, "failures": failures}
-            jobs.make_folder(out)
-            jobs.write_json(record, out / "explanation.json")
-            if as_json:
-                print_json(record)
-            else:
-                print(f"{len(records)} windows explained, {len(failures)} failed: {out}")
-            raise typer.Exit(4 if failures else 0)
-        audio, said = jobs.first_window(audio, job.classifier, at)
-        if said:
-            remark(said, quiet)
-        with watching(quiet):
-            explanation, record = job.run(audio, out)
-        record = head | record
-        record["warnings"] += [said] if said else []
-        jobs.write_json(record, out / "explanation.json")
-        if as_json:
-            print_json(record)
-        else:
-            print_summary(explanation, record)
+        job = jobs.make_job(
+            model, method, target, components, baseline, keep=keep, match_level=match_level, seed=seed, device=device
+        )
+        explanations, record = jobs.run_recording(job, clip, out, at, windows, lambda line: remark(line, quiet))
+        show(explanations, record, out, as_json)
+        if record.get("failures"):
+            raise typer.Exit(4)
 
 
-def explainer_name(text: str) -> str:
-    """The name before the options."""
-    return text.partition(":")[0]
+def show(explanations: list, record: dict[str, Any], out: Path, as_json: bool) -> None:
+    """The results on stdout: one JSON object, or a summary in words."""
+    if as_json:
+        print_json(record)
+    elif explanations:
+        print_summary(explanations[0], record, out)
+    else:
+        print(f"{len(record['windows'])} windows explained, {len(record['failures'])} failed: {out}")
 
 
-def print_summary(explanation, record: dict[str, Any]) -> None:
+def print_summary(explanation, record: dict[str, Any], out: Path) -> None:
     """What a person wants to know, on stdout."""
     said = record["prediction"]
     print(f"The model says {said['label']} ({said['probability']:.2f}).")
@@ -190,6 +165,7 @@ def print_summary(explanation, record: dict[str, Any]) -> None:
         print(f"warning: {warning}")
     for name, path in record["files"].items():
         print(f"{name}: {path}")
+    print(f"all of it as JSON: {out / 'explanation.json'}")
 
 
 @app.command("methods")
@@ -268,18 +244,13 @@ def demo_command(
     quiet: Quiet = False,
 ) -> None:
     """Explain a synthetic scene whose true cause is known, with a small model that comes with the project."""
-    with telling():
-        from earwitness.studies.demo import demo
+    with telling(), watching(quiet):
+        from earwitness.studies.demonstration import demo
 
-        with watching(quiet):
-            explanation, record = demo(clip, model, out, seed=seed or 0)
-        if as_json:
-            print_json(record)
-            return
-        for line in record["story"]:
-            print(line)
-        print_summary(explanation, record)
-        print(f"all of it as JSON: {out / 'explanation.json'}")
+        explanation, record = demo(clip, model, out, seed=seed or 0)
+        if not as_json:
+            print("\n".join(record["story"]))
+        show([explanation], record, out, as_json)
 
 
 if __name__ == "__main__":

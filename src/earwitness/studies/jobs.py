@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 import earwitness
-from earwitness.audio import Audio
-from earwitness.classifiers.base import Classifier
-from earwitness.components import Factorization
+from earwitness.audio import Audio, load
+from earwitness.classifiers import Classifier, load_classifier
+from earwitness.components import FACTORIZATIONS, Factorization
 from earwitness.components.base import Baseline
 from earwitness.errors import EarwitnessError, InputError, UsageError
-from earwitness.explainers import Explainer
+from earwitness.explainers import METHODS, Explainer
 from earwitness.explanations import Explanation, Heard
+from earwitness.naming import build, kebab
 from earwitness.questions.audio import SLACK, default_components
 from earwitness.studies.explaining import explain
 
@@ -32,6 +33,7 @@ class Job:
 
     components: how to cut it; None for the default, with `baseline` if one is given.
     keep: the share of components that is kept to be heard.  match_level: see `Explanation.hear`.
+    model: where the classifier came from, for the record.
     """
 
     classifier: Classifier
@@ -41,6 +43,7 @@ class Job:
     baseline: Baseline | None = None
     keep: float = 0.2
     match_level: bool = False
+    model: str = ""
 
     def __post_init__(self) -> None:
         if not 0 < self.keep <= 1:
@@ -63,6 +66,55 @@ class Job:
         record = describe(explanation) | {"heard": {name: _said(sound) for name, sound in heard.items()}}
         record["files"] = {} if out is None else write_files(explanation, heard, out)
         return explanation, record
+
+
+def make_job(
+    model: Path,
+    method: str,
+    target: str | None = None,
+    components: str | None = None,
+    baseline: str | None = None,
+    *,
+    keep: float = 0.2,
+    match_level: bool = False,
+    seed: int | None = None,
+    device: str = "auto",
+) -> Job:
+    """A job from words: the folder of a model, and method and components as `naming.build` takes them.
+
+    baseline: a name, or the path of a sound.
+    """
+    explainer = build(method, METHODS, "method", seed=seed)
+    given = load(baseline) if baseline and Path(baseline).is_file() else baseline
+    cut = build(components, FACTORIZATIONS, "kind of components", baseline=given) if components else None
+    return Job(load_classifier(model, device=device), explainer, target, cut, given, keep, match_level, str(model))
+
+
+def run_recording(
+    job: Job, clip: Path, out: Path, at: float | None, windows: bool, told: Callable[[str], None]
+) -> tuple[list[Explanation], dict[str, Any]]:
+    """Explain a recording: one window of it (from `at` seconds on), or all. Writes `out`/explanation.json.
+
+    told: gets remarks for people. Returns the explanation (none for `windows`) and the record.
+    """
+    if windows and at is not None:
+        raise UsageError("--at chooses one window and --windows takes all: give one of them")
+    audio = load(clip, job.classifier.sample_rate)
+    explanations = []
+    if windows:
+        records, failures = run_windows(job, audio, out, told)
+        record = {"method": kebab(type(job.explainer)), "windows": records, "failures": failures}
+        make_folder(out)
+    else:
+        audio, said = first_window(audio, job.classifier, at)
+        if said:
+            told(said)
+        explanation, record = job.run(audio, out)
+        record["warnings"] += [said] if said else []
+        explanations.append(explanation)
+    record = {"clip": str(clip), "model": job.model} | record
+    write_json(record, out / "explanation.json")
+    return explanations, record
 
 
 def describe(explanation: Explanation) -> dict[str, Any]:

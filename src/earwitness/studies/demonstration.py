@@ -11,7 +11,7 @@ import numpy as np
 from earwitness.audio import load
 from earwitness.classifiers import Classifier, load_classifier
 from earwitness.components import Grid
-from earwitness.data.synthetic import tone_scene
+from earwitness.data.synthetic import Tones
 from earwitness.errors import ModelError
 from earwitness.explainers import Sobol
 from earwitness.explanations import Explanation
@@ -48,7 +48,7 @@ def _recording(classifier: Classifier, clip: Path, out: Path, seed: int) -> tupl
 
 
 def _scene(classifier: Classifier, out: Path, seed: int) -> tuple[Explanation, dict[str, Any]]:
-    scene = tone_scene("high", seed=seed)
+    scene = Tones(snr_db=10.0)(seed, "high")
     question = ask(classifier, scene.audio, Grid(8, 8), scene.label, truth=scene.truth)
     explanation, record = jobs.Job(classifier, Sobol(seed=seed), scene.label, Grid(8, 8)).run(scene.audio, out)
     cause = np.asarray(question.cause)
