@@ -35,6 +35,7 @@ class Pieces(Components):
         self.differences = self.bands - _split(baselines, audio.sample_rate, frequency)
         positions = audio.start + (np.arange(len(audio.samples)) + 0.5) / audio.sample_rate
         windows = np.ones((1, len(positions))) if time is None else partition(time.edges, positions, RAMP["time"])
+        self.spans = [(int(w.nonzero()[0][0]), int(w.nonzero()[0][-1]) + 1) for w in windows]
         self.windows = torch.from_numpy(windows).float().to(audio.samples.device)
 
     def mix(self, masks: Tensor, baseline: int = 0) -> Tensor:
@@ -52,8 +53,13 @@ class Pieces(Components):
         return self._weigh(mask[None], self.bands)[0]
 
     def _weigh(self, masks: Tensor, bands: Tensor) -> Tensor:
+        """Segment by segment, since each reaches over a small part of the clip."""
         masks = masks.reshape(len(masks), len(bands), len(self.windows))
-        return sum((masks[:, f] @ self.windows) * band for f, band in enumerate(bands))
+        mixed = bands.new_zeros(len(masks), bands.shape[-1])
+        for index, (first, last) in enumerate(self.spans):
+            segment = bands[:, first:last] * self.windows[index, first:last]
+            mixed[:, first:last] += masks[:, :, index] @ segment
+        return mixed
 
 
 def _split(samples: Tensor, sample_rate: int, frequency: Axis | None) -> Tensor:
@@ -129,6 +135,8 @@ def _segments(audio: Audio, seconds: float | None, count: int | None, edges: Seq
     else:
         if seconds is not None:
             count = max(1, round(audio.duration / seconds))
+        if count > len(audio.samples):
+            raise UsageError(f"{len(audio.samples)} samples cannot be cut into {count} segments: make them longer")
         bounds = np.linspace(audio.start, audio.end, count + 1)
     return Axis("time", "s", tuple(bounds))
 
