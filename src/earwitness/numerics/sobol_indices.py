@@ -85,7 +85,7 @@ def partners(x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def importance(p: Pairs) -> np.ndarray:
-    """Total order by weighted pairs over `variance`; in [0, 1]. Also right for pairs without weights."""
+    """Total order by weighted pairs over `variance`; in [0, 1]."""
     return _share(_half_squares(p), variance(p))
 
 
@@ -114,6 +114,7 @@ def glen(p: Pairs) -> np.ndarray:
     return np.sum((a - c) ** 2, 0) / 2
 
 
+# All but "importance" are for pairs without weights (z uniform, weight 1); "importance" is right for both.
 ESTIMATORS: dict[str, Callable[[Pairs], np.ndarray]] = {
     "importance": importance,
     "jansen": jansen,
