@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from earwitness.axes import Axis
-from earwitness.errors import unknown
+from earwitness.errors import UsageError, unknown
 
 
 class PerClip(nn.Module):
@@ -56,6 +56,8 @@ class FrontEnd(nn.Sequential):
         for name in filter(None, (after, until)):
             if name not in names:
                 raise unknown("step of the front end", name, names)
+        if after and until and names.index(until) < names.index(after):
+            raise UsageError(f"the step {until!r} comes before {after!r}: {', '.join(names)}")
         running = not after
         for name, step in self.named_children():
             if running:
