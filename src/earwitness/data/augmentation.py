@@ -6,6 +6,7 @@ Source: Zhang et al. (2018) for mixup; Park et al. (2019) for SpecAugment.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -78,16 +79,21 @@ class EventMixing:
     frames: int
     snr_db: tuple[float, float] = (-3.0, 15.0)
 
+    @cached_property
+    def bursts(self) -> list[Tensor]:
+        """`[1, F, t]`: the strongest burst of each event."""
+        spans = [strongest_burst(event, self.frames) for event in self.events]
+        return [event[..., first:last] for event, (first, last) in zip(self.events, spans, strict=True)]
+
     def __call__(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """`count` mixtures `[count, 1, F, T]` and the events' targets."""
         chosen = rng.integers(len(self.events), size=count)
         mixtures = []
-        for event in self.events[chosen]:
+        for burst in (self.bursts[index] for index in chosen):
             ground = self.backgrounds[rng.integers(len(self.backgrounds))]
             ground = ground.roll(int(rng.integers(ground.shape[-1])), -1).clone()
-            first, last = strongest_burst(event, self.frames)
-            at = int(rng.integers(ground.shape[-1] - (last - first) + 1))
-            beneath, burst = ground[..., at : at + last - first], event[..., first:last]
+            at = int(rng.integers(ground.shape[-1] - burst.shape[-1] + 1))
+            beneath = ground[..., at : at + burst.shape[-1]]
             wanted = 10 ** (rng.uniform(*self.snr_db) / 10)
             beneath += burst * wanted * beneath.sum() / burst.sum().clamp(min=1e-20)
             mixtures.append(ground)
