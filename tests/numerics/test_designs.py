@@ -74,7 +74,7 @@ def test_exchanges_one_at_a_time(at_once):
 
 def test_what_cannot_be_drawn():
     rng = np.random.default_rng(0)
-    with pytest.raises(UsageError, match="21201 dimensions .* 21202 are needed"):
+    with pytest.raises(UsageError, match=r"21201 dimensions .* 21202 are needed"):
         unit_points("sobol", 4, 21202, rng)
     with pytest.raises(UsageError, match="1000 dimensions"):
         unit_points("halton", 4, 1002, rng)

@@ -33,8 +33,8 @@ Source: Jansen (1999), Homma and Saltelli (1996), Saltelli et al. (2010), Janon 
 Stein (1981). The importance sampling, the cosine form of the first order and the control variate are derived here.
 Differs: Janon, Glen and Saltelli with the same 1/N in both moments, and Saltelli centred: the well-known image implementation
 mixes the denominators (Janon then misses by up to 0.4 at N = 32). All are written through a - c_i, so that an input without any
-effect gets exactly 0. First order: what lies beyond the sixth cosine is missing (0.04 % of S_i for a slope, 2 % for a full
-period of a sine).
+effect gets exactly 0. First order: what lies beyond the sixth cosine is missing (of S_i, 0.07 % for a slope, 0.5 % for
+a full period of a sine, 8 % for a jump).
 """
 
 from collections.abc import Callable
