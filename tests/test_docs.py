@@ -1,0 +1,62 @@
+"""What the documentation tells people to type works, in the order in which it stands there; what it points to is there."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from earwitness import checks
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
+    """The code blocks of a page in some languages, with their language, in their order."""
+    found = [(match[2], textwrap.dedent(match[3])) for match in FENCE.finditer(page.read_text(encoding="utf-8"))]
+    return [block for block in found if block[0] in languages]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own, with the models of the project in it."""
+    if not (ROOT / "models" / "tones" / "config.json").is_file():
+        pytest.skip("models/tones is not there: earwitness train tones --out models/tones")
+    shutil.copytree(ROOT / "models" / "tones", tmp_path / "models" / "tones")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_tour_can_be_walked(project: Path, capsys: pytest.CaptureFixture) -> None:
+    page, names = ROOT / "docs" / "tour.md", {"__name__": "tour"}
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for number, (language, code) in enumerate(blocks(page, "python", "sh")):
+        if language == "python":
+            exec(compile(code, f"{page.name}, block {number + 1}", "exec"), names)
+        else:
+            done = subprocess.run(["sh", "-ec", code], env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, f"{code}\n{done.stderr}"
+    made = {"scene.wav", "cause.wav", "why.png", "kept.wav", "removed.wav", "why.npz", "why.json"}
+    assert made <= {path.name for path in project.iterdir()}
+    assert {"plot.png", "kept.wav", "removed.wav", "explanation.json"} <= {
+        path.name for path in (project / "why").iterdir()
+    }
+
+
+def test_the_method_of_the_contributors_guide_obeys_the_laws() -> None:
+    ((_, code),) = blocks(ROOT / "CONTRIBUTING.md", "python")
+    names: dict = {"__name__": "guide"}
+    exec(code, names)
+    checks.check_explainer(names["LeaveOneOut"]())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
