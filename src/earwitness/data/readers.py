@@ -23,6 +23,7 @@ from earwitness.audio import Audio, load
 from earwitness.errors import InputError
 
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
+GROUPS = ("split", "fold", "group")  # columns of a manifest that say which clips belong together
 
 
 @dataclass(frozen=True)
@@ -58,20 +59,28 @@ def _table(file: str | os.PathLike, columns: Sequence[str]) -> pd.DataFrame:
         raise InputError(f"no table at {file}: is this the folder of the data set?")
     try:
         table = pd.read_csv(file, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{file} is no CSV table: {error}") from error
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise InputError(f"{file} lacks the columns {', '.join(missing)}; it has {', '.join(table.columns)}")
     if table.empty:
         raise InputError(f"{file} lists no clips")
+    for column in columns:
+        blank = np.flatnonzero(table[column] == "")
+        if len(blank):
+            raise InputError(f"{file}: row {blank[0] + 2} has no {column}")
     return table
 
 
-def manifest(file: str | os.PathLike, group: str = "") -> list[Clip]:
-    """Clips of a CSV with the columns path (relative to the file) and label; `group` names a further column."""
-    table = _table(file, ["path", "label", *([group] if group else [])])
-    groups = table[group] if group else [""] * len(table)
+def manifest(file: str | os.PathLike, group: str | None = None) -> list[Clip]:
+    """Clips of a CSV with the columns path (relative to the file) and label.
+
+    group: a further column that says which clips belong together; None: split, fold or group, if there is one.
+    """
+    table = _table(file, ["path", "label"] if group is None else ["path", "label", group])
+    found = group or next((name for name in GROUPS if name in table.columns), None)
+    groups = [""] * len(table) if found is None else table[found]
     base = Path(file).parent
     return [Clip(base / path, label, g) for path, label, g in zip(table["path"], table["label"], groups, strict=True)]
 
@@ -105,7 +114,8 @@ def class_folders(folder: str | os.PathLike) -> list[Clip]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"no folder at {folder}")
-    files = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in SOUNDS)
+    sounds = (path for path in folder.glob("[!.]*/[!.]*") if path.suffix.lower() in SOUNDS)
+    files = sorted(sounds)
     if not files:
         raise InputError(f"{folder} holds no sounds in class folders such as {folder.name}/dog/a.wav")
     return [Clip(path, path.parent.name) for path in files]
@@ -119,6 +129,8 @@ def feature_arrays(folder: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]:
             arrays.append(np.load(Path(folder) / name, mmap_mode="r", allow_pickle=False))
         except (OSError, ValueError) as error:
             raise InputError(f"cannot read {Path(folder) / name}: {error}") from error
+    if arrays[1].ndim != 1 or arrays[0].ndim < 2:
+        raise InputError(f"X.npy must be [N, ...] and y.npy must be [N], not {arrays[0].shape} and {arrays[1].shape}")
     if len(arrays[0]) != len(arrays[1]):
         raise InputError(f"X.npy holds {len(arrays[0])} items and y.npy {len(arrays[1])}: they must match")
     return arrays[0], arrays[1]
@@ -129,10 +141,15 @@ def mixtures(folder: str | os.PathLike) -> list[Mixture]:
     folder = Path(folder)
     base = folder if (folder / "mix").is_dir() else folder / "esc10_mix"
     columns = ["path", "event_path", "label", "background", "fold", "snr_db", "start_s", "end_s"]
+    table = _table(base / "metadata.csv", columns)
+    try:
+        numbers = table[["snr_db", "start_s", "end_s"]].astype(float).to_numpy()
+    except ValueError as error:
+        raise InputError(f"{base / 'metadata.csv'}: snr_db, start_s and end_s must be numbers ({error})") from error
     return [
         Mixture(
-            base.parent / row["path"], row["label"], row["fold"], base.parent / row["event_path"],
-            row["background"], float(row["snr_db"]), (float(row["start_s"]), float(row["end_s"])),
+            base.parent / row["path"], row["label"], row["fold"], base.parent / row["event_path"], row["background"],
+            snr_db, (start, end),
         )
-        for row in _table(base / "metadata.csv", columns).to_dict("records")
+        for row, (snr_db, start, end) in zip(table.to_dict("records"), numbers.tolist(), strict=True)
     ]  # fmt: skip
