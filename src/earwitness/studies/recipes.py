@@ -40,7 +40,22 @@ PathLike = str | os.PathLike
 PLAIN = EventRecipe(mixing=0.0)
 SPEECH = EventRecipe(mixing=0.0, epochs=40, seconds=1.0, hop_seconds=0.01)
 
-FIVE_FOLDS = ""
+FIVE_FOLDS = """## Five folds
+
+What this recipe reaches, one model per fold, each tested on the fold that it did not see (`benchmarks/esc10_folds.py`; one seed,
+so differences of a few points mean little). Mixtures: an event at 0, 6 or 12 dB over its own span, in front of a background;
+the event should be named. Beside it the same recipe without mixing, which names the background.
+
+| | with mixing (this model) | without |
+|---|---|---|
+| accuracy, mean of five folds | 0.9025 | 0.9150 |
+| folds 1 to 5 | 0.9000, 0.9000, 0.8625, 0.9500, 0.9000 | 0.9000, 0.9125, 0.8875, 0.9500, 0.9250 |
+| mixtures named | 69 of 80 | 26 of 80 |
+| at 0, 6, 12 dB | 13 of 23, 27 of 27, 29 of 30 | 0 of 23, 8 of 27, 18 of 30 |
+| crying_baby, dog, rooster, sneezing (20 each) | 17, 14, 20, 18 | 4, 4, 10, 8 |
+
+The mixtures are made as the training mixes (the same classes, bursts of up to 2 s, -3 to 15 dB), though never of the same
+recordings: they show that the model can be tested with planted events, not that it is robust in general."""
 
 
 @dataclass(frozen=True)
