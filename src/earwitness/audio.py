@@ -8,8 +8,10 @@ Source: libsndfile reads and writes the files (wav, flac, ogg, mp3, ...), soxr r
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -37,18 +39,14 @@ class Audio:
     start: float = 0.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.sample_rate, bool) or int(self.sample_rate) != self.sample_rate or self.sample_rate <= 0:
-            raise InputError(f"sample_rate must be a positive whole number of hertz, not {self.sample_rate!r}")
-        samples, done = _mono(_float(self.samples))
-        if samples.numel() == 0:
-            raise InputError("the clip is empty: it has no samples")
+        rate, (samples, done) = _hertz(self.sample_rate), _mono(_float(self.samples))
         if not torch.isfinite(samples).all():
             raise InputError(
                 f"{int((~torch.isfinite(samples)).sum())} of {samples.numel()} samples are NaN or infinite; "
                 "repair the recording or replace them, e.g. with numpy.nan_to_num"
             )
         object.__setattr__(self, "samples", samples)
-        object.__setattr__(self, "sample_rate", int(self.sample_rate))
+        object.__setattr__(self, "sample_rate", rate)
         object.__setattr__(self, "provenance", (*self.provenance, *done))
 
     @property
@@ -78,7 +76,7 @@ class Audio:
 
     def resampled(self, sample_rate: int) -> "Audio":
         """The clip at another rate (soxr, "HQ"); itself if the rate is already right."""
-        if sample_rate == self.sample_rate:
+        if _hertz(sample_rate) == self.sample_rate:
             return self
         samples = soxr.resample(self.samples.cpu().numpy(), self.sample_rate, sample_rate, quality="HQ")
         done = f"resampled from {self.sample_rate} Hz to {sample_rate} Hz"
@@ -91,7 +89,7 @@ class Audio:
         if not self.start <= at < self.end:
             raise InputError(f"no sound at {at:g} s: the recording runs from {self.start:g} s to {self.end:.2f} s")
         first = round((at - self.start) * self.sample_rate)
-        samples = self.samples[first : first + round(duration * self.sample_rate)]
+        samples = self.samples[first : first + round(min(_seconds(duration), self.duration) * self.sample_rate)]
         if samples.numel() == 0:
             raise InputError(f"a window of {duration:g} s holds no sample at {self.sample_rate} Hz")
         start = self.start + first / self.sample_rate
@@ -100,15 +98,15 @@ class Audio:
 
     def windows(self, duration: float) -> "Iterator[Audio]":
         """The whole clip in windows of `duration` seconds; the last one is moved back so as to be full."""
-        count = max(1, int(np.ceil(round(self.duration / duration, 9))))
+        count = max(1, int(np.ceil(round(self.duration / _seconds(duration), 9))))
         for index in range(count):
             yield self.window(max(self.start, min(self.start + index * duration, self.end - duration)), duration)
 
     def save(self, path: str | os.PathLike) -> float:
         """Write 16-bit sound (the suffix names the format: wav, flac, ...). Returns the gain that was applied.
 
-        The gain is 1.0 unless the peak exceeds full scale: then the whole clip is scaled down, never clipped.
-        A file appears whole or not at all.
+        The gain is 1.0 unless the peak exceeds the largest 16-bit sample, 32767/32768: then the whole clip is scaled
+        down, never clipped. A file appears whole or not at all.
         """
         return _write(self, Path(path))
 
@@ -128,19 +126,22 @@ def load(path: str | os.PathLike, sample_rate: int | None = None) -> Audio:
         raise InputError(f"{path} is empty (0 bytes)")
     try:
         with soundfile.SoundFile(path) as file:
-            samples, rate, promised, log = file.read(dtype="float32"), file.samplerate, file.frames, file.extra_info
+            samples, rate, promised = file.read(dtype="float32", always_2d=True), file.samplerate, file.frames
+            log = file.extra_info if path.suffix.lower() in (".wav", ".aif", ".aiff") else ""
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise InputError(
-            f"{path} is not a sound that libsndfile can read ({str(error).rstrip('.')}). "
+            f"{path} is truncated, damaged, or not a sound that libsndfile can read ({str(error).rstrip('.')}). "
             "If it is video or AAC, convert it first: ffmpeg -i INPUT output.wav"
         ) from error
-    if len(samples) < promised or "should be" in log and path.suffix.lower() in (".wav", ".aif", ".aiff"):
+    if len(samples) < promised or "should be" in log or _ogg_cut_short(path):
         raise InputError(
-            f"{path} is truncated: {len(samples)} frames are there, its header promises more. "
+            f"{path} is truncated: {len(samples)} frames are there, and more were promised. "
             "Copy it again, or cut it to what is there: ffmpeg -i INPUT output.wav"
         )
+    channels = samples.shape[1]
+    done = (f"read {path.name}, {rate} Hz", *([f"mixed down from {channels} channels"] if channels > 1 else []))
     try:
-        audio = Audio(samples.T, rate, (f"read {path.name}, {rate} Hz",))
+        audio = Audio(samples.mean(1), rate, done)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return audio if sample_rate is None else audio.resampled(sample_rate)
@@ -159,24 +160,67 @@ def _write(audio: Audio, path: Path) -> float:
     except (OSError, RuntimeError) as error:
         raise InputError(f"cannot write {path}: {error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
     return gain
 
 
-def _float(samples: object) -> Tensor:
-    """Float32, integers scaled to full scale 1.0."""
-    tensor = samples.detach() if isinstance(samples, Tensor) else torch.from_numpy(np.array(samples))
-    if tensor.dtype == torch.uint8:
-        return (tensor.float() - 128) / 128
-    if not tensor.is_floating_point() and tensor.dtype != torch.bool and not tensor.is_complex():
-        return tensor.double().div(-float(torch.iinfo(tensor.dtype).min)).float()
-    if not tensor.is_floating_point():
+def _hertz(rate: Any) -> int:
+    """A sample rate that makes sense."""
+    if (
+        isinstance(rate, bool)
+        or not isinstance(rate, int | float | np.integer | np.floating)
+        or not (rate > 0 and rate % 1 == 0)
+    ):
+        raise InputError(f"sample_rate must be a positive whole number of hertz, not {rate!r}")
+    return int(rate)
+
+
+def _seconds(duration: float) -> float:
+    """A duration that makes sense."""
+    if not duration > 0:
+        raise InputError(f"a window must last longer than 0 s, not {duration!r} s")
+    return duration
+
+
+def _ogg_cut_short(path: Path) -> bool:
+    """True where the last page of an Ogg file is longer than the file; libsndfile reads such files without a word.
+
+    A page: 27 bytes that begin with "OggS" and end with n, then n lengths, then data of all these lengths.
+    """
+    with path.open("rb") as file:
+        if file.read(4) != b"OggS":
+            return False
+        file.seek(max(0, path.stat().st_size - 2**16))
+        tail = file.read()
+    page = tail[tail.rfind(b"OggS") :]
+    return len(page) < 27 or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
+
+
+def _float(samples: Any) -> Tensor:
+    """Float32, integers scaled to full scale 1.0 (unsigned ones have their zero in the middle)."""
+    tensor = samples.detach() if isinstance(samples, Tensor) else _tensor(samples)
+    if tensor.dtype == torch.bool or tensor.is_complex():
         raise InputError(f"samples must be real numbers, not {tensor.dtype}")
-    return tensor.float()
+    if tensor.is_floating_point():
+        return tensor.float()
+    info = torch.iinfo(tensor.dtype)
+    half = (float(info.max) - float(info.min) + 1) / 2
+    return ((tensor.double() - (0 if info.min else half)) / half).float()
+
+
+def _tensor(samples: Any) -> Tensor:
+    try:
+        array = np.array(samples)
+        return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"samples must be real numbers, [time] or [channels, time]: {error}") from error
 
 
 def _mono(samples: Tensor) -> tuple[Tensor, tuple[str, ...]]:
     """`[time]`, and what had to be done for it."""
+    if samples.numel() == 0:
+        raise InputError("the clip is empty: it has no samples")
     if samples.ndim == 1:
         return samples, ()
     if samples.ndim != 2:
