@@ -32,6 +32,7 @@ class AudioQuestion(Question):
 
     classifier: what is asked.  audio: a clip, or ready features `[1, F, T]` where the classifier has no front end.
     factorization: how it is cut.  target: None (the predicted label), a label, its number, or "a - b".
+    batch: rows that go through the model at once; on a CPU few are best, since their activations stay in its caches.
     truth: a map of the true cause with its axes, if known.
     """
 
@@ -39,7 +40,7 @@ class AudioQuestion(Question):
     audio: Audio | Tensor
     factorization: Factorization
     target: str | int | Target | None = None
-    batch: int = 16
+    batch: int = 8
     truth: tuple[np.ndarray, tuple[Axis, ...]] | None = None
 
     def __post_init__(self) -> None:

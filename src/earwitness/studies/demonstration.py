@@ -1,6 +1,7 @@
 """The demonstration: a scene whose true cause is known, explained, and held against the truth.
 
-The share of the explanation that lies on the cause is compared with chance: the share that an even map would have there.
+The components of the cause are those that it fills at least half as much as any: the share of the explanation that lies on them
+is compared with chance, the share that an even map would have there.
 """
 
 from pathlib import Path
@@ -51,16 +52,16 @@ def _scene(classifier: Classifier, out: Path, seed: int) -> tuple[Explanation, d
     scene = Tones(snr_db=10.0)(seed, "high")
     question = ask(classifier, scene.audio, Grid(8, 8), scene.label, truth=scene.truth)
     explanation, record = jobs.Job(classifier, Sobol(seed=seed), scene.label, Grid(8, 8)).run(scene.audio, out)
-    cause = np.asarray(question.cause)
-    share = float((explanation.values * cause).sum() / explanation.values.sum())
-    chance = float(cause.mean())
+    filled = np.asarray(question.cause)
+    cause = filled >= 0.5 * filled.max()
+    share, chance = float(explanation.values[cause].sum() / explanation.values.sum()), float(cause.mean())
     scene.audio.save(out / "clip.wav")
     scene.cause.save(out / "cause.wav")
     record["files"] |= {"clip": str(out / "clip.wav"), "cause": str(out / "cause.wav")}
     record["truth"] = {"share_on_cause": share, "chance": chance}
     story = [
         "A synthetic scene: a modulated tone of 880 Hz (the cause of the label high), another tone and noise.",
-        f"{share:.0%} of the explanation lies on the true cause; an even map would have {chance:.0%} there: "
+        f"{share:.0%} of the explanation lies on the components of the true cause; an even map would have {chance:.1%} there: "
         + ("the cause was found." if share > 3 * chance else "the cause was NOT found."),
     ]
     return explanation, record | {"story": story}
