@@ -27,7 +27,7 @@ class Axis:
     def __post_init__(self) -> None:
         edges = tuple(edge if isinstance(edge, str) else float(edge) for edge in self.edges)
         object.__setattr__(self, "edges", edges)
-        if not self.named and (len(edges) < 2 or np.any(np.diff(edges) <= 0)):
+        if not self.named and (len(edges) < 2 or not np.all(np.diff(edges) > 0)):
             raise InputError(f"the edges of the {self.name} axis must ascend, two or more: {edges[:8]}")
 
     @property

@@ -10,6 +10,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from earwitness.errors import UsageError, unknown
@@ -35,11 +36,11 @@ def find_target(asked: "str | int | Target", labels: Sequence[str]) -> Target:
     """The target that a name, a number or a pair "a - b" stands for; `UsageError` if there is no such label."""
     if isinstance(asked, Target):
         return asked
-    if isinstance(asked, int) and not isinstance(asked, bool):
+    if isinstance(asked, int | np.integer) and not isinstance(asked, bool):
         if not 0 <= asked < len(labels):
             raise UsageError(f"no label number {asked}: there are {len(labels)}, counted from 0 ({', '.join(labels)})")
-        return Target(asked)
-    if asked in labels:
+        return Target(int(asked))
+    if isinstance(asked, str) and asked in labels:
         return Target(list(labels).index(asked))
     if isinstance(asked, str) and " - " in asked:
         first, second = (part.strip() for part in asked.split(" - ", 1))
