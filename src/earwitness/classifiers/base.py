@@ -69,11 +69,13 @@ class Classifier(nn.Module):
             return waveform
         if stage == "features":
             return self.frontend(waveform, clip)
-        if stage.startswith("frontend."):
+        if stage.startswith("frontend.") and self.frontend is not None:
             return self.frontend.advance(waveform, "", stage.removeprefix("frontend."), clip)
         seen = []
         with _hook(_layer(self, stage), lambda output: seen.append(output)):
-            self.network(waveform if self.frontend is None else self.frontend(waveform, clip))
+            _answer(self, waveform if self.frontend is None else self.frontend(waveform, clip))
+        if not seen:
+            raise ModelError(f"the network never uses {stage}: nothing stands there")
         return seen[0]
 
     def onward(self, stage: str, x: Tensor, waveform: Tensor | None = None) -> Tensor:
@@ -82,7 +84,7 @@ class Classifier(nn.Module):
             return _answer(self, self.frontend(x))
         if stage == "features":
             return _answer(self, x)
-        if stage.startswith("frontend."):
+        if stage.startswith("frontend.") and self.frontend is not None:
             return _answer(self, self.frontend.advance(x, stage.removeprefix("frontend."), "", waveform))
         if waveform is None:
             raise ModelError(f"going on from {stage} needs the waveform (or features) of the clip")
@@ -117,8 +119,9 @@ def _answer(classifier: Classifier, features: Tensor) -> Tensor:
     try:
         logits = classifier.network(features)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"the network cannot take features of shape {list(features.shape)} ({str(error).splitlines()[0]}). "
+            f"the network cannot take features of shape {list(features.shape)} ({reason}). "
             "Is the clip too short for it, or is this the wrong front end?"
         ) from error
     wanted = [len(features), len(classifier.labels)]
@@ -160,7 +163,7 @@ class _Asked(nn.Module):
         x = waveform.cpu().numpy()
         scores = self.function(x) if self.batched else [self.function(row) for row in x]
         scores = torch.as_tensor(np.asarray(scores, dtype=np.float32))
-        if len(scores) != len(x):
+        if scores.ndim == 0 or len(scores) != len(x):
             raise ModelError(
                 f"the function answered {list(scores.shape)} to {list(x.shape)}: it must take [B, time] and answer "
                 "[B, classes]. If it takes one clip, say BlackBox(..., batched=False)"

@@ -6,6 +6,8 @@ architecture has to be given, since code is never loaded from a folder.
 
 import json
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -35,13 +37,11 @@ def save_classifier(classifier: Classifier, folder: str | os.PathLike, card: str
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        weights = {k: v.contiguous() for k, v in classifier.network.state_dict().items()}
-        part = folder / ".model.part"
-        save_file(weights, part)
-        part.replace(folder / "model.safetensors")
-        (folder / "README.md").write_text(card)
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    except OSError as error:
+        weights = {k: v.contiguous().clone() for k, v in classifier.network.state_dict().items()}  # tied: each its own
+        _whole(folder / "model.safetensors", lambda part: save_file(weights, part))
+        _whole(folder / "README.md", lambda part: part.write_text(card))
+        _whole(folder / "config.json", lambda part: part.write_text(json.dumps(config, indent=2) + "\n"))
+    except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot write the classifier to {folder}: {error}") from error
 
 
@@ -79,13 +79,26 @@ def find_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def _whole(path: Path, write: Callable[[Path], object]) -> None:
+    """A file that appears whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        write(part)
+        part.replace(path)
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
 def _described(part: nn.Module) -> dict:
     return {"class": type(part).__name__, "arguments": _plain(arguments(part))}
 
 
 def _plain(values: dict) -> dict:
     """What JSON can hold; a foreign network's other arguments are left out."""
-    return {k: v for k, v in values.items() if isinstance(v, str | int | float | bool | list | tuple | None)}
+    plain = str | int | float | bool | None
+    listed = {k: v if isinstance(v, list | tuple) else [v] for k, v in values.items()}
+    return {k: v for k, v in values.items() if all(isinstance(item, plain) for item in listed[k])}
 
 
 def _built(described: dict, module) -> nn.Module:

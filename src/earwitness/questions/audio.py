@@ -138,7 +138,10 @@ def _features(classifier: Classifier, features) -> Tensor:
             "this classifier has no front end: give it ready features [1, F, T], or wrap it with one, "
             "ew.Classifier(network, ew.LogMel(...), labels)"
         )
-    features = torch.as_tensor(features).to(classifier.device, torch.float32)
+    try:
+        features = torch.as_tensor(features).to(classifier.device, torch.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"the features must be numbers, [1, F, T]: {error}") from error
     if features.numel() == 0 or not torch.isfinite(features).all():
         raise InputError("the features are empty, or hold NaN or infinity")
     return features

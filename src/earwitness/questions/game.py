@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from earwitness.axes import counted
-from earwitness.errors import UsageError
+from earwitness.errors import ModelError, UsageError
 from earwitness.questions.base import Question
 
 
@@ -45,7 +45,14 @@ class Game(Question):
     def score(self, x: Tensor) -> Tensor:
         if self.given_gradient is not None and x.requires_grad:
             return _Given.apply(x, self)
-        return self._read(self.function(x), x, (len(x),))
+        try:
+            return self._read(self.function(x), x, (len(x),))
+        except (RuntimeError, TypeError) as error:
+            if not x.requires_grad:
+                raise
+            raise ModelError(
+                f"the game has no gradient that torch could find: give it one, gradient=... ({error})"
+            ) from error
 
     @staticmethod
     def _read(answer, x: Tensor, shape: tuple[int, ...]) -> Tensor:
