@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ class History:
 
 def fit(
     module: nn.Module,
-    loss: Callable[[nn.Module, object], Tensor],
+    loss: Callable[[nn.Module, Any], Tensor],
     batches: Callable[[np.random.Generator], Iterable],
     schedule: Schedule,
     *,

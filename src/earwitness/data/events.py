@@ -38,7 +38,7 @@ def call(rng: Rng, sample_rate: int) -> np.ndarray:
     rate, width = draw((5, 7), rng), draw((0.03, 0.06), rng)
     f0 = pitch * (1 + width * np.sin(2 * np.pi * (rate * t + rng.random())))
     audible = [k for k in range(1, 11) if k * f0.max() < sample_rate / 2]
-    return _tapered(sum(_gliding(k * f0, rng, sample_rate) / k for k in audible), sample_rate)
+    return _tapered(np.sum([_gliding(k * f0, rng, sample_rate) / k for k in audible], 0), sample_rate)
 
 
 def knock(rng: Rng, sample_rate: int) -> np.ndarray:
@@ -58,9 +58,8 @@ def siren(rng: Rng, sample_rate: int) -> np.ndarray:
 def hum(rng: Rng, sample_rate: int) -> np.ndarray:
     """0.6 to 0.9 s; the odd harmonics of 90-130 Hz up to the ninth."""
     t, pitch = _times(draw((0.6, 0.9), rng), sample_rate), draw((90, 130), rng)
-    return _tapered(
-        sum(_gliding(np.full(len(t), k * pitch), rng, sample_rate) / k for k in (1, 3, 5, 7, 9)), sample_rate
-    )
+    odd = [_gliding(np.full(len(t), k * pitch), rng, sample_rate) / k for k in (1, 3, 5, 7, 9)]
+    return _tapered(np.sum(odd, 0), sample_rate)
 
 
 KINDS: dict[str, Callable[[Rng, int], np.ndarray]] = {

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 
 from earwitness.audio import Audio
 from earwitness.axes import Axis
@@ -46,7 +47,8 @@ class Scene:
 class Recipe(Protocol):
     """What makes scenes: `labels`, and a call with a seed and (by default: by chance) a label."""
 
-    labels: tuple[str, ...]
+    @property
+    def labels(self) -> tuple[str, ...]: ...
 
     def __call__(self, seed: Seed, label: str | None = None) -> Scene: ...
 
@@ -139,8 +141,8 @@ def compose(cause: np.ndarray, rest: np.ndarray, sample_rate: int, label: str, p
     clip = cause + rest
     gain = 1.0 if peak is None else peak / np.abs(clip).max()
     made = f"synthetic: {label}"
-    audio = Audio(gain * clip, sample_rate, (made,))
-    alone = Audio(gain * cause, sample_rate, (made, "the cause alone"))
+    audio = Audio(torch.from_numpy(gain * clip), sample_rate, (made,))
+    alone = Audio(torch.from_numpy(gain * cause), sample_rate, (made, "the cause alone"))
     return Scene(audio, label, truth_of(alone, audio), alone)
 
 
