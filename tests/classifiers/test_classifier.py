@@ -92,6 +92,20 @@ def fails(x):
     raise ValueError
 
 
+def test_behind_a_step_the_clip_keeps_its_own_statistics(waves):
+    """The network reads the first column; masking a later one, the loudest, must not change what it reads."""
+    frontend = ew.LogMel(RATE, n_fft=256, hop_length=64, n_mels=20, ref="max", standardise=True)
+    classifier = ew.Classifier(Answers(lambda x: x[:, 0, 3:5, 0]), frontend, ["a", "b"])
+    wave = waves[:1].clone()
+    wave[0, 1000] = 20.0
+    for stage in ("frontend.spectrum", "frontend.filterbank", "frontend.logarithm", "features"):
+        x = classifier.at(stage, wave).clone()
+        x[..., 10:20] = classifier.at(stage, 0 * wave, wave)[..., 10:20]
+        torch.testing.assert_close(classifier.onward(stage, x, wave), classifier(wave))
+    own = classifier.onward("frontend.spectrum", classifier.at("frontend.spectrum", waves[:1]))
+    assert not torch.allclose(own, classifier(wave), atol=0.1)
+
+
 @pytest.mark.parametrize(
     ("function", "said"),
     [
