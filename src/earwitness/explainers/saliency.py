@@ -18,7 +18,7 @@ from earwitness.questions import Question
 class Saliency(Explainer):
     """Absolute gradient of the score with respect to what stands at the question's stage.
 
-    `signed` is the gradient itself, summed over each component, in units of the score per unit of input.
+    `signed` is the slope on each component's mask at the clip, gradient x (input - baseline), in units of the score.
     Cost: one evaluation with its backward pass. Raises `ModelError` where there is no gradient (a black box).
     Source: Simonyan et al. (2013).
     """
@@ -32,6 +32,7 @@ class Saliency(Explainer):
 
     def attribute(self, question: Question) -> Attribution:
         slope = question.slope(question.x[None])[0]
-        values, signed = (question.collect(part).double().cpu().numpy() for part in (slope.abs(), slope))
+        on_masks = slope * (question.x - question.baselines.mean(0))
+        values, signed = (question.collect(part).double().cpu().numpy() for part in (slope.abs(), on_masks))
         flat = ("the gradient is zero everywhere: the score is flat (saturated) at this clip",)
         return Attribution(values, signed=signed, warnings=() if np.any(values) else flat)

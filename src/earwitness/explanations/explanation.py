@@ -44,9 +44,10 @@ class Explanation(Record):
     def mask(self, keep: float | None = 0.2, *, against: bool = False) -> np.ndarray:
         """`[*shape]`, which components to keep: the best `keep` (a share of all) as 1, the others as 0.
 
-        Only components with a value above 0 are kept, so there may be fewer. Equal values are taken in their order.
+        The best are those that argue most for the target: where importances come with `signed`, those with a slope above 0.
+        Only values above 0 are kept, so there may be fewer. Equal values are taken in their order.
         keep=None gives a soft mask: the values themselves for kind "mask", else the values above 0 divided by the largest.
-        against: those that argue most against the target; for importances that takes `signed`.
+        against: those that argue most against the target instead; for importances that takes `signed`.
         """
         values = places.directed(self, against)
         return places.soft(values, self.kind) if keep is None else places.best(values, keep)

@@ -79,14 +79,19 @@ def frame(explanation: "Explanation") -> pd.DataFrame:
 
 
 def directed(explanation: "Explanation", against: bool) -> np.ndarray:
-    """The values that are large for what argues for (against) the target."""
-    if not against:
-        return explanation.values
-    if explanation.signed is not None:
-        return -explanation.signed
-    if explanation.kind in ("importance", "mask"):
-        raise UsageError(f"{explanation.method} doesn't say what argues against the target: its values have no sign")
-    return -explanation.values
+    """The values that are large for what argues for (against) the target.
+
+    Shares and effects have a sign themselves; importances and masks take it from `signed`. Where there is none, all that is
+    important is taken to argue for the target.
+    """
+    values, signed = explanation.values, explanation.signed
+    if explanation.kind in ("share", "effect"):
+        return -values if against else values
+    if signed is None:
+        if against:
+            raise UsageError(f"{explanation.method} doesn't say what argues against the target: its values have no sign")
+        return values
+    return np.where(signed < 0 if against else signed > 0, values, 0.0)
 
 
 def best(values: np.ndarray, keep: float) -> np.ndarray:
