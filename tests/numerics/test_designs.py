@@ -23,7 +23,7 @@ def test_blocks_share_the_points_evenly(sampler, points):
 def test_how_many_blocks():
     assert block_sizes("sobol", 32) == [4] * 8
     assert block_sizes("sobol-plain", 32) == [32]
-    assert block_sizes("monte-carlo", 64) == [2] * 32
+    assert block_sizes("monte-carlo", 64) == [4] * 16
     assert block_sizes("lhs", 9) == [3, 2, 2, 2]
 
 

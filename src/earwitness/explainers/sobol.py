@@ -16,7 +16,15 @@ import numpy as np
 from earwitness.errors import UsageError, unknown
 from earwitness.explainers.base import Attribution, Explainer
 from earwitness.numerics.designs import SAMPLERS, block_points, exchanges
-from earwitness.numerics.sobol_indices import ESTIMATORS, Pairs, first_order, jackknife, partners, slopes
+from earwitness.numerics.sobol_indices import (
+    ESTIMATORS,
+    Pairs,
+    first_order,
+    first_order_error,
+    jackknife,
+    partners,
+    slopes,
+)
 from earwitness.questions import Question
 
 FLAT = 4 * float(np.finfo(np.float32).eps)  # of the largest score: what single precision cannot tell from a constant
@@ -83,14 +91,15 @@ class Sobol(Explainer):
         zero, reason = np.zeros(shape), self._nothing_to_share(pairs)
         if reason:
             return Attribution(zero, zero, zero, {"first_order": zero}, (reason,))
-        estimates = {"total": ESTIMATORS[self.estimator], "first_order": first_order, "signed": self._slopes}
-        found = {name: estimate(pairs).reshape(shape) for name, estimate in estimates.items()}
-        errors = {f"{name}_stderr": jackknife(pairs, estimate) for name, estimate in estimates.items()}
-        errors = {name: error.reshape(shape) for name, error in errors.items() if error is not None}
-        total_stderr = errors.pop("total_stderr", None)
-        return Attribution(
-            found["total"], total_stderr, found["signed"], {"first_order": found["first_order"], **errors}
-        )
+        total, signed = ESTIMATORS[self.estimator], self._slopes
+        errors = {
+            "values": jackknife(pairs, total),
+            "first_order_stderr": first_order_error(pairs),
+            "signed_stderr": jackknife(pairs, signed),
+        }
+        maps = {name: error.reshape(shape) for name, error in errors.items() if error is not None}
+        stderr, maps["first_order"] = maps.pop("values", None), first_order(pairs).reshape(shape)
+        return Attribution(total(pairs).reshape(shape), stderr, signed(pairs).reshape(shape), maps)
 
     def _evaluate(self, question: Question) -> Pairs:
         """Draw the designs and evaluate them, a bounded number of masks at a time."""

@@ -10,7 +10,7 @@ statistics that leave out one block at a time stay cheap.
 | "sobol-plain" | Sobol' sequence, unscrambled: always the same | 1 |
 | "halton" | Halton sequence, scrambled | up to 8 scramblings |
 | "lhs" | Latin hypercube | up to 8 hypercubes |
-| "monte-carlo" | independent uniform | up to 32 |
+| "monte-carlo" | independent uniform | up to 16 |
 
 Eight blocks are a compromise: more of them know the error better, fewer leave each sequence more points to be even with.
 
@@ -35,7 +35,7 @@ def block_sizes(sampler: str, points: int) -> list[int]:
         raise unknown("sampler", sampler, SAMPLERS)
     if points < 1:
         raise UsageError(f"at least one design is needed, not {points}")
-    blocks = {"sobol-plain": 1, "monte-carlo": 32}.get(sampler, min(8, max(3, points // 2)))
+    blocks = {"sobol-plain": 1, "monte-carlo": 16}.get(sampler, min(8, max(3, points // 2)))
     return [len(part) for part in np.array_split(np.arange(points), min(blocks, points))]
 
 

@@ -149,10 +149,10 @@ def first_order(p: Pairs) -> np.ndarray:
     Each squared mean is the product of means of different blocks: unbiased, so that it can come out slightly below 0. A
     single block can only be squared, which is biased upwards.
     """
-    change, explained = p.weight * p.change / np.sqrt(2), np.zeros(p.x.shape[1])
-    for k in np.pi * np.arange(1, COSINES + 1):
-        terms = change * (np.cos(k * p.z) - np.cos(k * p.x))
-        explained += _squared_mean(np.stack([terms[rows].sum(0) for rows in p.blocks]), p.blocks.sum(1))
+    blocks, change = p.blocks.astype(float), p.weight * p.change / np.sqrt(2)
+    frequencies = np.pi * np.arange(1, COSINES + 1)
+    sums = (blocks @ (change * (np.cos(k * p.z) - np.cos(k * p.x))) for k in frequencies)  # [blocks, d] each
+    explained = np.sum([_squared_mean(part, blocks.sum(1)) for part in sums], 0)
     return _share(explained, variance(p))
 
 
@@ -167,6 +167,16 @@ def jackknife(p: Pairs, estimate: Callable[[Pairs], np.ndarray]) -> np.ndarray |
         return None
     left_out = np.stack([estimate(p[~rows]) for rows in p.blocks])
     return np.sqrt((len(left_out) - 1) * left_out.var(0))
+
+
+def first_order_error(p: Pairs) -> np.ndarray | None:
+    """Standard error of the first order: the jackknife's, divided by 2^(1/4).
+
+    Where a squared mean is large beside its noise the jackknife is right; where it is nothing but noise the jackknife reports
+    twice the variance (4 se^4 for 2 se^4). The middle is at most a fifth off in either case.
+    """
+    error = jackknife(p, first_order)
+    return None if error is None else error / 2**0.25
 
 
 def _half_squares(p: Pairs) -> np.ndarray:
