@@ -78,7 +78,11 @@ def main() -> None:
             asked += 1
             row = measure(classifier, clip, options.designs, options.seed)
             rows += [row] if row else []
-            print(f"{clip.path.name}: {row['sobol_in_span']:.2f} of the map in the span" if row else f"{clip.path.name}: missed")
+            print(
+                f"{clip.path.name}: {row['sobol_in_span']:.2f} of the map in the span"
+                if row
+                else f"{clip.path.name}: missed"
+            )
     table = pd.DataFrame(rows)
     report = summary(table, asked, options)
     print(report)

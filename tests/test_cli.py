@@ -224,6 +224,8 @@ def test_bad_models_are_told(clip, model, tmp_path):
 
 
 def command(*arguments: object, **options) -> subprocess.Popen:
+    """The command in a process of its own, which minds Ctrl-C even where the tests run in the background."""
+    options = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)} | options
     return subprocess.Popen(
         [sys.executable, "-m", "earwitness.cli", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
@@ -276,3 +278,18 @@ def test_methods_are_listed_from_the_classes():
 
 def test_version():
     assert run("--version").stdout.strip() == f"earwitness {ew.__version__}"
+
+
+def test_the_demo_finds_the_cause(tmp_path):
+    result = run("demo", "--out", tmp_path, "--json")
+    assert result.exit_code == 0, result.stderr
+    record = json.loads(result.stdout)
+    assert record["truth"]["share_on_cause"] > 0.8 > 4 * record["truth"]["chance"]
+    assert record["prediction"]["label"] == record["target"] == "high"
+    assert all(Path(path).stat().st_size > 1000 for path in record["files"].values())
+
+
+def test_the_demo_takes_a_recording(clip, model, tmp_path):
+    result = run("demo", "--clip", clip, "--model", model, "--out", tmp_path, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["clip"] == str(clip)

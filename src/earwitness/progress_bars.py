@@ -1,7 +1,7 @@
 """Watching: a progress bar on stderr while a model is being asked.
 
-    with ew.progress():
-        explanation = ew.explain(classifier, audio, ew.Sobol(designs=256))
+with ew.progress():
+    explanation = ew.explain(classifier, audio, ew.Sobol(designs=256))
 """
 
 from collections.abc import Callable, Iterator

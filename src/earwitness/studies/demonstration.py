@@ -1,6 +1,6 @@
 """The demonstration: a scene whose true cause is known, explained, and held against the truth.
 
-The components of the cause are those that it fills at least half as much as any: the share of the explanation that lies on them
+The components of the cause are those that it fills at least a quarter as much as any: the share of the explanation that lies on them
 is compared with chance, the share that an even map would have there.
 """
 
@@ -53,7 +53,7 @@ def _scene(classifier: Classifier, out: Path, seed: int) -> tuple[Explanation, d
     question = ask(classifier, scene.audio, Grid(8, 8), scene.label, truth=scene.truth)
     explanation, record = jobs.Job(classifier, Sobol(seed=seed), scene.label, Grid(8, 8)).run(scene.audio, out)
     filled = np.asarray(question.cause)
-    cause = filled >= 0.5 * filled.max()
+    cause = filled >= 0.25 * filled.max()
     share, chance = float(explanation.values[cause].sum() / explanation.values.sum()), float(cause.mean())
     scene.audio.save(out / "clip.wav")
     scene.cause.save(out / "cause.wav")
