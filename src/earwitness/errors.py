@@ -11,6 +11,8 @@ Every error that earwitness raises on purpose is an `EarwitnessError`. Its class
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from operator import index
+from typing import SupportsFloat, SupportsIndex
 
 
 class EarwitnessError(Exception):
@@ -44,5 +46,16 @@ def unknown(what: str, asked: object, known: Iterable[str]) -> UsageError:
 def positive(**options: object) -> None:
     """Raise a `UsageError` for the first option that is not a number above 0 (or None)."""
     for name, value in options.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, SupportsFloat) or not float(value) > 0
+        ):
             raise UsageError(f"{name} must be a number above 0, not {value!r}")
+
+
+def whole(**options: object) -> None:
+    """Raise a `UsageError` for the first option that is not a whole number above 0 (or None)."""
+    for name, value in options.items():
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, SupportsIndex) or not index(value) > 0
+        ):
+            raise UsageError(f"{name} must be a whole number above 0, not {value!r}")

@@ -18,7 +18,7 @@ from earwitness.carrying import RAMP, analyse, partition, synthesise, window_len
 from earwitness.classifiers.base import Classifier
 from earwitness.components.base import Components, Factorization, Regions
 from earwitness.components.baselines import baseline_features, baseline_sounds
-from earwitness.errors import UsageError, positive, unknown
+from earwitness.errors import UsageError, positive, unknown, whole
 from earwitness.frontends.scales import spaced
 
 
@@ -35,6 +35,8 @@ class Pieces(Components):
         self.differences = self.bands - _split(baselines, audio.sample_rate, frequency)
         positions = audio.start + (np.arange(len(audio.samples)) + 0.5) / audio.sample_rate
         windows = np.ones((1, len(positions))) if time is None else partition(time.edges, positions, RAMP["time"])
+        if not windows.any(1).all():
+            raise UsageError("the clip cannot be cut into segments that hold no sample: make them longer")
         self.spans = [(int(w.nonzero()[0][0]), int(w.nonzero()[0][-1]) + 1) for w in windows]
         self.windows = torch.from_numpy(windows).float().to(audio.samples.device)
 
@@ -163,7 +165,8 @@ class Segments(_Cut):
             raise UsageError("give Segments one of seconds, count and edges")
         if given == 0:
             object.__setattr__(self, "seconds", 0.1)
-        positive(seconds=self.seconds, count=self.count)
+        positive(seconds=self.seconds)
+        whole(count=self.count)
 
     def _axes(self, audio: Audio) -> tuple[Axis | None, Axis | None]:
         return None, _segments(audio, self.seconds, self.count, self.edges)
@@ -180,7 +183,7 @@ class Bands(_Cut):
     scale: str = "erb"
 
     def __post_init__(self) -> None:
-        positive(bands=self.bands)
+        whole(bands=self.bands)
 
     def _axes(self, audio: Audio) -> tuple[Axis | None, Axis | None]:
         return _bands(audio.sample_rate, self.bands, self.scale), None
@@ -198,7 +201,8 @@ class Cells(_Cut):
     scale: str = "erb"
 
     def __post_init__(self) -> None:
-        positive(bands=self.bands, seconds=self.seconds)
+        whole(bands=self.bands)
+        positive(seconds=self.seconds)
 
     def _axes(self, audio: Audio) -> tuple[Axis | None, Axis | None]:
         return _bands(audio.sample_rate, self.bands, self.scale), _segments(audio, self.seconds, None, None)

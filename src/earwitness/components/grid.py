@@ -14,7 +14,7 @@ from earwitness.axes import Axis, counted
 from earwitness.classifiers.base import Classifier
 from earwitness.components.base import Components, Factorization, Regions
 from earwitness.components.baselines import baseline_features
-from earwitness.errors import UsageError, positive, unknown
+from earwitness.errors import UsageError, unknown, whole
 
 
 def _places(classifier: Classifier, clip: Audio | Tensor) -> tuple[Tensor, tuple[Axis, ...]]:
@@ -51,7 +51,7 @@ class Grid(Bins):
     stage: str = "features"
 
     def __post_init__(self) -> None:
-        positive(frequency=self.frequency, time=self.time)
+        whole(frequency=self.frequency, time=self.time)
         if self.stage != "features":
             raise unknown("stage for Grid", self.stage, ("features",))
 

@@ -1,0 +1,122 @@
+"""What is put in the place of a component: each baseline by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+import earwitness as ew
+from earwitness.carrying import analyse
+from earwitness.components.baselines import noise_floor
+
+RATE = 8000
+
+
+@pytest.fixture
+def clip():
+    rng = np.random.default_rng(0)
+    return ew.Audio(0.1 * rng.standard_normal(2 * RATE), RATE)
+
+
+@pytest.fixture
+def classifier(rows):
+    frontend = ew.LogMel(RATE, 512, 128, 24, amin=1e-6, standardise=True)
+    return ew.Classifier(rows([(0, 12), (12, 24)]), frontend, ["low", "high"])
+
+
+def picture(classifier, clip, kind):
+    cut = ew.Grid(2, 2, baseline=kind)(classifier, clip)
+    return cut.x[0].numpy(), cut.baselines[:, 0].numpy(), cut.note
+
+
+def test_pictures_by_hand(classifier, clip):
+    x, zero, note = picture(classifier, clip, "zero")
+    assert np.all(zero == 0) and zero.shape == (1, *x.shape) and note == "zeros"
+    _, mean, note = picture(classifier, clip, "mean")
+    np.testing.assert_allclose(mean[0], np.repeat(x.mean(1, keepdims=True), x.shape[1], 1), atol=1e-5)
+    assert note == "each frequency's mean over time"
+    _, least, note = picture(classifier, clip, "minimum")
+    np.testing.assert_array_equal(least[0], np.repeat(x.min(1, keepdims=True), x.shape[1], 1))
+    assert note == "each frequency's minimum over time"
+    _, blur, note = picture(classifier, clip, "blur")
+    np.testing.assert_allclose(blur[0, 10, 50], x[5:16, 45:56].mean(), rtol=1e-4)
+    edge = np.pad(x, 5, mode="edge")[0:11, 0:11].mean()
+    np.testing.assert_allclose(blur[0, 0, 0], edge, rtol=1e-4)
+    assert note == "the features, blurred"
+
+
+def test_silence_keeps_the_clip_s_statistics(classifier, clip):
+    """Mel in dB, floored at -60 dB: silence is -60 dB, in units of the clip's own deviation from the clip's own mean."""
+    x, silence, note = picture(classifier, clip, "silence")
+    level = ew.LogMel(RATE, 512, 128, 24, amin=1e-6)(clip.samples[None])
+    expected = (-60 - float(level.mean())) / float(level.std(unbiased=False))
+    np.testing.assert_allclose(silence, expected, rtol=1e-4)
+    assert note == "digital silence"
+    assert expected < x.min()
+
+
+@pytest.mark.parametrize(
+    "cut", [ew.Grid(2, 2, baseline="silence"), ew.Segments(count=3), ew.Segments(count=3, baseline="zero")]
+)
+def test_silence_is_what_the_model_answers_to_silence(classifier, clip, cut):
+    question = ew.ask(classifier, clip, cut, "low")
+    value = float(question.value(np.zeros((1, *question.shape))))
+    stage = question.components.stage
+    features = classifier.at("features", torch.zeros(1, 2 * RATE), clip.samples[None] if stage == "features" else None)
+    assert value == pytest.approx(float(classifier.network(features)[0, 0]), rel=1e-5)
+
+
+def test_the_noise_floor_has_the_clip_s_quiet_level(clip):
+    """White noise in, white noise out; its level per frequency is the 10 % quantile of a Rayleigh variable: sqrt(-2 ln 0.9)."""
+    floor = noise_floor(clip)
+    levels = [analyse(samples, 512).abs().square().mean(-1).sqrt() for samples in (floor, clip.samples)]
+    np.testing.assert_allclose(np.median(levels[0] / levels[1]), np.sqrt(-np.log(0.9)), rtol=0.1)
+
+
+def test_the_noise_floor_follows_the_background_not_the_event():
+    """A loud tone for a third of the time is not in it; a hum that is always there is."""
+    t = np.arange(2 * RATE) / RATE
+    hum, event = 0.1 * np.sin(2 * np.pi * 250 * t), 0.5 * np.sin(2 * np.pi * 2000 * t) * (t < 0.6)
+    rng = np.random.default_rng(0)
+    floor = noise_floor(ew.Audio(hum + event + 1e-4 * rng.standard_normal(len(t)), RATE))
+    level = np.abs(np.fft.rfft(floor.numpy() * np.hanning(len(floor))))
+    at = [20 * np.log10(level[2 * f - 60 : 2 * f + 60].max()) for f in (250, 2000)]
+    assert at[0] > at[1] + 35
+
+
+def test_noise_is_seeded(clip):
+    torch.manual_seed(0)
+    first = noise_floor(clip)
+    torch.manual_seed(1)
+    assert torch.equal(noise_floor(clip), first)
+    assert not torch.equal(noise_floor(clip, seed=1), first)
+
+
+@pytest.mark.parametrize("samples", [100, 4000, 16000, 40000])
+def test_another_clip_is_repeated_or_cut(classifier, clip, samples):
+    other = ew.Audio(np.random.default_rng(1).uniform(-1, 1, samples), RATE)
+    cut = ew.Segments(count=3, baseline=other)(classifier, clip)
+    np.testing.assert_array_equal(cut.baselines[0], np.resize(other.samples, 2 * RATE))
+    assert cut.note == "another clip"
+
+
+def test_another_clip_comes_at_its_own_rate(classifier, clip):
+    other = ew.Audio(np.sin(2 * np.pi * 440 * np.arange(32000) / 16000), 16000)
+    cut = ew.Segments(count=3, baseline=other)(classifier, clip)
+    expected = np.sin(2 * np.pi * 440 * np.arange(16000) / 8000)
+    np.testing.assert_allclose(cut.baselines[0, 200:-200], expected[200:-200], atol=1e-3)
+
+
+def test_values_are_averaged_over_several_baselines(classifier, clip):
+    other = ew.Audio(0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE), RATE)
+    mask = np.array([[[1, 0], [0.5, 0.2]]])
+
+    def value(baseline):
+        return float(ew.ask(classifier, clip, ew.Grid(2, 2, baseline=baseline), "low").value(mask))
+
+    both = ew.ask(classifier, clip, ew.Grid(2, 2, baseline=("noise", other)), "low")
+    assert float(both.value(mask)) == pytest.approx((value("noise") + value(other)) / 2, rel=1e-6)
+    assert float(both.value(mask, baseline=1)) == pytest.approx(value(other), rel=1e-6)
+    assert both.components.note == "the clip's noise floor, another clip"
+    gradient = both.gradient(mask)
+    parts = [both.gradient(mask, baseline=index) for index in (0, 1)]
+    torch.testing.assert_close(gradient, (parts[0] + parts[1]) / 2)
