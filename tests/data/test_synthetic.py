@@ -217,3 +217,18 @@ def test_what_makes_no_sense_is_refused():
         truth_of(Audio(np.ones(10), 8000), Audio(np.ones(11), 8000))
     with pytest.raises(InputError, match="silence"):
         truth_of(Audio(np.zeros(1000), 8000), Audio(np.ones(1000), 8000))
+
+
+def test_what_is_random_differs_from_seed_to_seed():
+    recipe = Tones(snr_db=None, level=1.0, modulation=4.0, interferer_hz=600.0, peak=None)
+    phases = []
+    for seed in range(40):
+        cause, rest = parts(recipe(seed, "low"))
+        lines = np.fft.rfft(cause), np.fft.rfft(rest)
+        f = np.fft.rfftfreq(len(cause), 1 / 8000)
+        tone, side, interferer = lines[0][f == 220][0], lines[0][f == 224][0], lines[1][f == 600][0]
+        phases.append(np.angle([tone, side / tone, interferer]))
+    spread = np.abs(np.exp(1j * np.array(phases)).mean(0))  # 0: all around the circle; 1: always the same
+    assert (spread < 0.4).all()
+    frozen = Tones(snr_db=None, level=1.0, depth=0.0, interferer=0.0, phase=1.0, peak=None)
+    np.testing.assert_array_equal(frozen(1, "low").audio.samples, frozen(2, "low").audio.samples)

@@ -71,7 +71,7 @@ def test_the_card_says_what_happened(folders, trained):
     assert data_hash(class_folders(folders)) in card
     assert "| seed | 1 |" in card and f"| accuracy | {figures['accuracy']:.4g} |" in card
     assert "high, low, middle" in card and "20 % of each label" in card and "EventCNN" in card
-    assert "## Credit" in card and "your own use" in card
+    assert "## Credit" in card and "your own use" in card and "seconds" in figures and "| seconds" not in card
 
 
 def test_a_stopped_run_ends_as_one_that_was_not(folders, trained, tmp_path):

@@ -84,6 +84,11 @@ def data_hash(clips: Sequence[Clip]) -> str:
     return digest.hexdigest()
 
 
+def samples_hash(*samples: torch.Tensor) -> str:
+    """SHA-256 over the bytes of float32 samples, one array after the other."""
+    return hashlib.sha256(b"".join(array.float().numpy().tobytes() for array in samples)).hexdigest()
+
+
 def credit_of(data: str | os.PathLike, fallback: str = OWN_USE) -> str:
     """The text of the `ATTRIBUTION.txt` that lies with a data set."""
     file = Path(data) / "ATTRIBUTION.txt"

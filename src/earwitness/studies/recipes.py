@@ -27,10 +27,9 @@ from earwitness.classifiers.zoo import SmallSpecCNN
 from earwitness.data.readers import Clip, class_folders, esc10, esc50, fsdd, manifest, mixtures, speech_commands
 from earwitness.data.synthetic import Recipe, Tones, scenes
 from earwitness.errors import InputError, UsageError, unknown
-from earwitness.fingerprints import fingerprint
 from earwitness.frontends import LogSTFT
 from earwitness.studies.event_training import EventRecipe, answers, powers, train_events
-from earwitness.studies.model_cards import OWN_USE, Card, checkpoint_in, credit_of, data_hash, publish
+from earwitness.studies.model_cards import OWN_USE, Card, checkpoint_in, credit_of, data_hash, publish, samples_hash
 from earwitness.training import Schedule, fit
 
 Progress = Callable[[int, dict[str, float]], None]
@@ -152,19 +151,19 @@ def train_tones(
     def validate(_: nn.Module) -> dict[str, float]:
         return {"accuracy": _accuracy(classifier(x_test), y_test)}
 
-    schedule, content = Schedule(epochs, max(1, len(x) // 64), learning_rate=1e-3), fingerprint((x, x_test))
+    schedule, content = Schedule(epochs, max(1, len(x) // 64), learning_rate=1e-3), samples_hash(x, x_test)
     history = fit(
         network, loss, batches, schedule,
         seed=seed, checkpoint=checkpoint_in(out), run=content, validate=validate, progress=progress,
     )  # fmt: skip
-    figures = {"accuracy": history.epochs[-1]["accuracy"], "seconds": round(time.monotonic() - started, 1)}
+    figures: Figures = {"accuracy": history.epochs[-1]["accuracy"]}
     command = _command("tones", None, out, epochs=None if epochs == 6 else epochs, seed=None if seed == 225 else seed)
     told = f"{clips[0]} synthetic scenes to learn from, {clips[1]} others to test on: `earwitness.data.synthetic.Tones`"
     publish(
         classifier.eval(), Path(out),
         Card("Tones", TONES, command, told, seed, content, figures, credit="No recordings. Weights: Apache-2.0."),
     )  # fmt: skip
-    return figures
+    return figures | {"seconds": round(time.monotonic() - started, 1)}
 
 
 def train_esc10(
@@ -243,12 +242,12 @@ def train_clips(
     classifier = Classifier(network, frontend, labels, duration=recipe.seconds).eval()
     right = [said == clip.label for said, clip in zip(answers(classifier, held), held, strict=True)]
     figures: Figures = {"accuracy": float(np.mean(right)), "clips_tested": len(held), "clips_trained_on": len(kept)}
-    figures |= further(classifier) | {"seconds": round(time.monotonic() - started, 1)}
+    figures |= further(classifier)
     summary = f"Tells {len(labels)} sounds apart: {', '.join(labels)}. Recipe: `{recipe}`."
     told = f"{len(clips)} recordings; not trained on, and tested on: "
     told += "20 % of each label, by chance" if held_out is None else f"group {held_out}"
     publish(classifier, Path(out), Card(title, summary, command, told, seed, content, figures, notes, credit))
-    return figures
+    return figures | {"seconds": round(time.monotonic() - started, 1)}
 
 
 def split(clips: Sequence[Clip], held_out: str | None, seed: int) -> tuple[list[Clip], list[Clip]]:
