@@ -23,6 +23,12 @@ settings.load_profile("laws")
 SAMPLE_RATE = 8000
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """Networks that a test builds without more ado have the same weights each time."""
+    torch.manual_seed(0)
+
+
 class Rows(nn.Module):
     """A network that can be reasoned about: the logit of a class is the mean of its rows of the features.
 

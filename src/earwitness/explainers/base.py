@@ -58,7 +58,7 @@ class Explainer(ABC):
                     f"{type(self).__name__} works at the stage {self.stage!r}, and the clip is cut at {stage!r}"
                 )
         start = time.perf_counter()
-        with counting(self.cost(question.size) * len(question.baselines) + 2) as count:
+        with counting((self.cost(question.size) + 2) * len(question.baselines)) as count:
             found = self.attribute(question)
             ends = question.value(np.stack([np.ones(question.shape), np.zeros(question.shape)]))
         return Explanation.of(
