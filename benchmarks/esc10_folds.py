@@ -9,6 +9,7 @@ Cost: about 3 to 4 minutes of one core a fold, so 30 to 45 minutes for both shar
 """
 
 import argparse
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from torch import Tensor, nn
 
 from earwitness.data.readers import Clip, esc10, mixtures
 from earwitness.studies.event_training import EventRecipe, powers, train_events
+
+DATA = Path(os.environ.get("EARWITNESS_DATA", "../shared/data"))
 
 
 class Bench:
@@ -92,7 +95,7 @@ def markdown(columns: list[dict[str, str]]) -> str:
 def main() -> None:
     """Train, test and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/esc10"))
+    parser.add_argument("--data", type=Path, default=DATA / "esc10")
     parser.add_argument("--mixing", type=float, nargs="+", default=[0.0, 0.3])
     parser.add_argument("--folds", nargs="+")
     parser.add_argument("--epochs", type=int, default=100)
