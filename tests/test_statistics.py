@@ -1,0 +1,142 @@
+"""Intervals, paired tests, rank stability and corrections: closed forms, scipy as oracle, and simulated coverage."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from earwitness.errors import UsageError
+from earwitness.statistics import Interval, holm, mean_interval, paired_difference, rank_stability
+
+
+@pytest.mark.parametrize("draw, mean", [(np.random.Generator.normal, 0.0), (np.random.Generator.exponential, 1.0)])
+def test_intervals_cover_the_mean_as_often_as_they_say(draw, mean):
+    """600 samples of 20: 95 %, less the 1 or 2 % that so few values cost; 600 know that to 1 %."""
+    samples = draw(np.random.default_rng(0), size=(600, 20))
+    found = [mean_interval(sample, resamples=999, seed=k) for k, sample in enumerate(samples)]
+    assert 0.915 <= np.mean([interval.low <= mean <= interval.high for interval in found]) <= 0.97
+
+
+def test_few_values_are_allowed_for():
+    """8 values: 93 %; a bootstrap without widening covers in 88 %."""
+    samples = np.random.default_rng(9).normal(size=(400, 8))
+    found = [mean_interval(sample, resamples=1999, seed=k) for k, sample in enumerate(samples)]
+    assert np.mean([interval.low <= 0 <= interval.high for interval in found]) > 0.91
+
+
+def test_narrower_levels_are_covered_less():
+    samples = np.random.default_rng(1).normal(size=(300, 20))
+    found = [mean_interval(sample, level=0.5, resamples=999) for sample in samples]
+    assert 0.41 <= np.mean([interval.low <= 0 <= interval.high for interval in found]) <= 0.57  # 3 sigma
+
+
+def test_an_interval_has_the_width_of_the_standard_error():
+    """Of 400 normal values: 2 x 1.96 standard errors, to the 3 % that 9,999 resamples and their own skewness leave."""
+    values = np.random.default_rng(2).normal(5, 3, size=400)
+    found = mean_interval(values)
+    assert found.mean == values.mean()
+    assert found.high - found.low == pytest.approx(2 * 1.96 * stats.sem(values), rel=0.03)
+    assert found == mean_interval(list(values)) and found != mean_interval(values, seed=1)
+    assert str(Interval(0.41, 0.3, 0.52, 0.95)) == "0.41 [0.3, 0.52]"
+
+
+def test_equal_values_have_no_width():
+    assert mean_interval([0.3, 0.3, 0.3]) == Interval(0.3, 0.3, 0.3, 0.95)
+
+
+def test_paired_test_by_counting():
+    """8 clips, all greater: of the 2^8 ways to sign the ranks one is as extreme on this side."""
+    first, second = np.arange(8) + 1.5, np.arange(8) * 0.9
+    found = paired_difference(first, second)
+    assert found.p == pytest.approx(2 / 256)
+    assert paired_difference(first, second, "greater").p == pytest.approx(1 / 256)
+    assert paired_difference(first, second, "less").p == 1
+    assert (found.wins, found.ties, found.clips) == (8, 0, 8)
+    assert found.mean == pytest.approx(np.mean(first - second))
+    assert found.low > 0
+    assert "p = 0.0078, greater on 8 of 8" in str(found)
+
+
+def test_pairs_matter():
+    """A small difference on every clip, among clips that differ much: seen by the paired test, not by comparing two samples."""
+    rng = np.random.default_rng(0)
+    second = rng.normal(0, 10, size=30)
+    first = second + rng.normal(0.5, 0.3, size=30)
+    assert paired_difference(first, second).p < 1e-5
+    assert stats.mannwhitneyu(first, second).pvalue > 0.5
+    assert paired_difference(first, rng.permutation(second)).p > 0.05
+
+
+def test_paired_test_swaps():
+    a, b = np.random.default_rng(3).normal(size=(2, 15))
+    one, other = paired_difference(a, b), paired_difference(b, a)
+    assert one.p == other.p and one.mean == -other.mean
+    assert paired_difference(a, b, "greater").p == other.p / 2 or paired_difference(a, b, "less").p == one.p / 2
+
+
+def test_false_alarms_are_as_rare_as_promised():
+    """400 comparisons of a method with itself: 5 % below 0.05, give or take 3 sigma of 1.1 %."""
+    pairs = np.random.default_rng(4).normal(size=(400, 2, 12))
+    alarms = np.mean([stats.wilcoxon(a - b).pvalue < 0.05 for a, b in pairs])
+    ours = np.mean([paired_difference(a, b, seed=0).p < 0.05 for a, b in pairs[:100]])
+    assert 0.017 < alarms < 0.083 and ours < 0.12
+
+
+def test_ties_say_nothing():
+    same = np.arange(6.0)
+    found = paired_difference(same, same)
+    assert (found.p, found.wins, found.ties) == (1, 0, 6)
+    assert (found.mean, found.low, found.high) == (0, 0, 0)
+    some = paired_difference([1, 2, 3, 4, 5, 9, 9], [0.5, 1, 1.25, 1, 0, 9, 9])
+    assert (some.wins, some.ties) == (5, 2)
+    assert some.p == pytest.approx(stats.wilcoxon([0.5, 1, 1.75, 3, 5, 0, 0]).pvalue)
+
+
+def test_rank_stability_is_scipys_spearman():
+    maps = np.round(np.random.default_rng(5).random((4, 3, 5)), 1)  # rounded: with ties
+    expected = np.mean([stats.spearmanr(a.ravel(), b.ravel()).statistic for a, b in combinations(maps, 2)])
+    assert rank_stability(maps) == pytest.approx(expected, abs=1e-12)
+
+
+def test_rank_stability_knows_order_only():
+    base = np.random.default_rng(6).random((2, 3))
+    assert rank_stability([base, np.exp(base), 3 * base - 1]) == pytest.approx(1)
+    assert rank_stability([base, -base]) == pytest.approx(-1)
+    flat = 0 * base
+    assert rank_stability([base, base, flat]) == pytest.approx(1 / 3)  # one pair of three has an order on both sides
+    noise = np.random.default_rng(7).random((50, 100))
+    assert abs(rank_stability(noise)) < 0.01  # 1,225 pairs with a spread of 0.1
+
+
+def test_holm_by_hand():
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(holm([0.5, 0.6]), [1, 1])
+    np.testing.assert_allclose(holm([0.02]), [0.02])
+    assert holm([]).shape == (0,)
+
+
+def test_holm_keeps_the_family_wise_error():
+    """1,000 families of 10 true nulls: at most 5 % with any alarm (1.4 % is two standard errors); uncorrected it is 40 %."""
+    p = np.random.default_rng(8).random((1000, 10))
+    assert np.mean([(holm(row) < 0.05).any() for row in p]) < 0.064
+    assert np.mean((p < 0.05).any(1)) > 0.35
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, np.nan], [[1.0, 2.0]], [1.0, np.inf]])
+def test_what_has_no_mean_interval(values):
+    with pytest.raises(UsageError, match="two or more finite"):
+        mean_interval(values)
+
+
+def test_what_cannot_be_compared():
+    with pytest.raises(UsageError, match="same clips, not 3 and 2"):
+        paired_difference([1, 2, 3], [1, 2])
+    with pytest.raises(UsageError, match="level"):
+        mean_interval([1, 2], level=95)
+    with pytest.raises(UsageError, match="two or more finite maps"):
+        rank_stability(np.ones((1, 5)))
+    with pytest.raises(UsageError, match="p-values"):
+        holm([0.5, 1.2])
+    with pytest.raises(UsageError, match="p-values"):
+        holm([0.5, np.nan])
