@@ -22,7 +22,7 @@ def test_a_nonlinear_game_by_hand():
 @pytest.mark.parametrize("target", [0, 1])
 def test_every_bin_equals_captum_s(cnn, tone, frontend, target):
     classifier, clip = cnn(frontend), tone()[0]
-    features = frontend(clip.samples[None])
+    features = frontend(clip.samples[None]).requires_grad_()
     expected = CaptumSaliency(classifier.network).attribute(features, target=target)[0, 0]
     found = ew.explain(classifier, clip, ew.Saliency(), target, ew.Bins())
     np.testing.assert_allclose(found.values, expected.numpy(), rtol=1e-4, atol=1e-5 * float(expected.max()))

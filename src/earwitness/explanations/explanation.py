@@ -87,7 +87,7 @@ class Explanation(Record):
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Explanation":
         """Read what `save` wrote. It has no question: it can be read and plotted, but not heard."""
-        return cls(**files.read(path))
+        return files.read(path, cls)
 
 
 def provenance(question: Question) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 import json
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -36,11 +39,12 @@ def write(explanation: "Explanation", path: str | os.PathLike) -> None:
     except OSError as error:
         raise InputError(f"cannot write {path}: {error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
 
 
-def read(path: str | os.PathLike) -> dict[str, Any]:
-    """The fields of the explanation that `write` wrote."""
+def read(path: str | os.PathLike, make: Callable[..., "Explanation"]) -> "Explanation":
+    """The explanation that `write` wrote; `make` takes its fields."""
     try:
         with np.load(path, allow_pickle=False) as file:
             head, arrays = json.loads(str(file["head"])), {k: file[k] for k in file.files if k != "head"}
@@ -49,6 +53,6 @@ def read(path: str | os.PathLike) -> dict[str, Any]:
         head["prediction"] = Prediction(**head["prediction"]) if head["prediction"] else None
         head["warnings"] = tuple(head["warnings"])
         head["others"] = {k.removeprefix("others."): v for k, v in arrays.items() if k.startswith("others.")}
-        return head | {k: v for k, v in arrays.items() if k in ARRAYS}
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        return make(**head, **{k: v for k, v in arrays.items() if k in ARRAYS})
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile, AttributeError) as error:
         raise InputError(f"{path} is not an explanation that earwitness saved: {error}") from error

@@ -89,7 +89,9 @@ def directed(explanation: "Explanation", against: bool) -> np.ndarray:
         return -values if against else values
     if signed is None:
         if against:
-            raise UsageError(f"{explanation.method} doesn't say what argues against the target: its values have no sign")
+            raise UsageError(
+                f"{explanation.method} doesn't say what argues against the target: its values have no sign"
+            )
         return values
     return np.where(signed < 0 if against else signed > 0, values, 0.0)
 
