@@ -55,6 +55,14 @@ def test_a_mask_is_its_own_soft_mask():
     np.testing.assert_array_equal(made(np.array(values) / 2, "mask").mask(None), np.array(values) / 2)
 
 
+def test_equal_values_are_taken_in_their_order():
+    found = ew.Explanation(
+        np.tile([1.0, 2.0], 50), "effect", (ew.Axis("time", "s", tuple(range(101))),), "logit", 1.0, 0.0
+    )
+    np.testing.assert_array_equal(np.flatnonzero(found.mask(0.2)), np.arange(1, 41, 2))
+    assert [region.place["time"][0] for region in found.top(3)] == [1, 3, 5]
+
+
 def test_nothing_to_keep():
     for values in (-np.abs(VALUES), 0 * VALUES):
         for keep in (None, 0.5):
@@ -138,7 +146,7 @@ def test_gap_is_for_shares_alone():
         (lambda: made(VALUES.T), ew.InputError, r"values must be shaped like the components, \[2, 3\], not \[3, 2\]"),
         (lambda: made(stderr=np.zeros(6)), ew.InputError, r"stderr must be shaped like the components"),
         (lambda: made(others={"first": np.zeros(2)}), ew.InputError, "first must be shaped like the components"),
-        (lambda: made(VALUES * [1, np.nan, np.inf]), ew.InputError, "4 values are NaN or infinite"),
+        (lambda: made([[1, np.nan, 1], [np.inf, 1, -np.inf]]), ew.InputError, "3 values are NaN or infinite"),
     ],
 )
 def test_explanations_that_make_no_sense(make, error, said):
@@ -335,6 +343,8 @@ def test_the_model_answers_to_the_very_sound(listener, scene, cut):
     question = ew.ask(listener, scene[0], CUTS[cut], "low")
     mask = np.random.default_rng(0).random(question.shape)
     heard = ew.Explanation.of(question, mask, kind="mask").hear(None)
+    half = ew.Explanation.of(question, np.full(question.shape, 0.5), kind="mask").hear(None)
+    torch.testing.assert_close(half.audio.samples, scene[0].samples / 2, atol=1e-6, rtol=0)
     logits = listener(heard.audio.samples[None])[0].detach()
     assert heard.score == pytest.approx(float(logits[0]), rel=1e-5)
     assert heard.prediction.label == listener.labels[int(logits.argmax())]
