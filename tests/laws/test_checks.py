@@ -156,7 +156,11 @@ def slopes(question):
         ("completeness", "sum of the shares", lambda q: Attribution(slopes(q) * 3)),
         ("reproducible", "same bits", lambda q: Attribution(np.random.default_rng().random(q.shape))),
         ("reproducible", "numpy's random state", lambda q: Attribution(np.random.random(q.shape))),
-        ("reproducible", "batch size", lambda q: Attribution(q.value(np.full((1, *q.shape), 1 / q.batch)).numpy() + slopes(q))),
+        (
+            "reproducible",
+            "batch size",
+            lambda q: Attribution(q.value(np.full((1, *q.shape), 1 / q.batch)).numpy() + slopes(q)),
+        ),
     ],
 )
 def test_methods_that_break_a_law(check, law, function):
