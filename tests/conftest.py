@@ -1,9 +1,11 @@
 """What the tests share: small classifiers that can be reasoned about, clips with a known cause, and real recordings.
 
-Everything is deterministic. Real recordings are looked for in $EARWITNESS_DATA (default: ../shared/data beside the
+The shapes in the signatures of the modules through which arrays flow are checked on every call, by jaxtyping and beartype; those
+that answer to users' mistakes with errors of their own are left out. Everything is deterministic. Real recordings are looked for in $EARWITNESS_DATA (default: ../shared/data beside the
 repository); tests that need them are skipped where they are not.
 """
 
+import importlib
 import os
 from pathlib import Path
 
@@ -11,10 +13,19 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from jaxtyping import install_import_hook
 from torch import Tensor, nn
 
-import earwitness as ew
-from earwitness.classifiers.zoo import SmallSpecCNN
+SHAPED = (
+    "carrying frontends.base frontends.stft classifiers.base components.base components.baselines questions.base "
+    "questions.game"
+).split()
+with install_import_hook([f"earwitness.{module}" for module in SHAPED], "beartype.beartype"):
+    import earwitness as ew
+    from earwitness.classifiers.zoo import SmallSpecCNN
+
+    for module in SHAPED:
+        importlib.import_module(f"earwitness.{module}")
 
 torch.set_num_threads(1)
 settings.register_profile("laws", derandomize=True, deadline=None, database=None, max_examples=10)

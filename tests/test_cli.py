@@ -125,7 +125,7 @@ def test_a_baseline_changes_the_answer(clip, model, tmp_path):
         (["--method", "sobol:desings=4"], 2, "Did you mean designs"),
         (["--method", "sobol:designs=1"], 2, "2 designs or more"),
         (["--components", "grids"], 2, "Did you mean grid"),
-        (["--components", "grid:0,4"], 2, "frequency must be a number above 0"),
+        (["--components", "grid:0,4"], 2, "frequency must be a whole number above 0"),
         (["--components", "segments:seconds=-1"], 2, "above 0"),
         (["--baseline", "nois"], 2, "Did you mean noise"),
         (["--keep", "0"], 2, "keep"),

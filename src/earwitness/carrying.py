@@ -7,10 +7,12 @@ what is kept, so kept + removed = clip. What lies outside the mask's axes (frequ
 Edges are raised-cosine ramps (20 ms, 40 Hz, or less where the places are narrower), so that nothing clicks.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import torch
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from earwitness.audio import Audio
@@ -20,7 +22,9 @@ from earwitness.errors import InputError
 RAMP = {"time": 0.020, "frequency": 40.0}
 
 
-def partition(edges: np.ndarray, positions: np.ndarray, ramp: float, closed: bool = False) -> np.ndarray:
+def partition(
+    edges: Sequence[float] | np.ndarray, positions: np.ndarray, ramp: float, closed: bool = False
+) -> Float[np.ndarray, "places positions"]:
     """`[places, positions]`: how much each place holds of each position; the places of a position sum to 1.
 
     Neighbours cross-fade over `ramp` (at most the narrower of the two) with raised cosines.
@@ -47,7 +51,7 @@ def _hann(n_fft: int) -> Tensor:
     return torch.hann_window(n_fft, dtype=torch.float64)
 
 
-def analyse(samples: Tensor, n_fft: int) -> Tensor:
+def analyse(samples: Float[Tensor, "*many time"], n_fft: int) -> Complex[Tensor, "*many bins frames"]:
     """STFT `[..., bins, frames]` of `[..., time]`, in double precision, with a quarter hop."""
     hop = n_fft // 4
     tail = -samples.shape[-1] % hop + n_fft // 2  # so that every sample lies in as many frames as any other
@@ -56,7 +60,7 @@ def analyse(samples: Tensor, n_fft: int) -> Tensor:
     return z.reshape(*samples.shape[:-1], *z.shape[-2:])
 
 
-def synthesise(z: Tensor, n_fft: int, length: int) -> Tensor:
+def synthesise(z: Complex[Tensor, "*many bins frames"], n_fft: int, length: int) -> Float[Tensor, "*many time"]:
     """The inverse of `analyse`: float32 `[..., length]`."""
     flat = z.reshape(-1, *z.shape[-2:])
     x = torch.istft(flat, n_fft, n_fft // 4, window=_hann(n_fft).to(z.device), length=length)

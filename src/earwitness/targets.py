@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from torch import Tensor
 
 from earwitness.errors import UsageError, unknown
@@ -23,7 +24,7 @@ class Target:
     index: int
     against: int | None = None
 
-    def __call__(self, logits: Tensor) -> Tensor:
+    def __call__(self, logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch"]:
         score = logits[:, self.index]
         return score if self.against is None else score - logits[:, self.against]
 

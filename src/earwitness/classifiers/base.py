@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from earwitness.axes import Axis
@@ -59,11 +60,13 @@ class Classifier(nn.Module):
         """The unit of a score: "logit" or "probability"."""
         return {"logits": "logit", "probabilities": "probability"}[self.outputs]
 
-    def forward(self, waveform: Tensor) -> Tensor:
+    def forward(self, waveform: Float[Tensor, "batch *x"]) -> Float[Tensor, "batch classes"]:
         """`[B, time]` (without a front end: features) to logits `[B, classes]`."""
         return self.onward("waveform" if self.frontend is not None else "features", waveform)
 
-    def at(self, stage: str, waveform: Tensor, clip: Tensor | None = None) -> Tensor:
+    def at(
+        self, stage: str, waveform: Float[Tensor, "batch *x"], clip: Float[Tensor, "1 *clip"] | None = None
+    ) -> Float[Tensor, "batch *y"]:
         """What stands at a stage for a waveform `[B, time]`; statistics of a whole clip are `clip`'s, if given."""
         if stage == "waveform" or self.frontend is None and stage == "features":
             return waveform
@@ -71,14 +74,11 @@ class Classifier(nn.Module):
             return self.frontend(waveform, clip)
         if stage.startswith("frontend.") and self.frontend is not None:
             return self.frontend.advance(waveform, "", stage.removeprefix("frontend."), clip)
-        seen = []
-        with _hook(_layer(self, stage), lambda output: seen.append(output)):
-            _answer(self, waveform if self.frontend is None else self.frontend(waveform, clip))
-        if not seen:
-            raise ModelError(f"the network never uses {stage}: nothing stands there")
-        return seen[0]
+        return _seen(self, stage, waveform if self.frontend is None else self.frontend(waveform, clip))
 
-    def onward(self, stage: str, x: Tensor, waveform: Tensor | None = None) -> Tensor:
+    def onward(
+        self, stage: str, x: Float[Tensor, "batch *x"], waveform: Float[Tensor, "1 *clip"] | None = None
+    ) -> Float[Tensor, "batch classes"]:
         """Logits from what stands at a stage. `waveform` `[1, time]`: the clip whose statistics hold behind that stage."""
         if stage == "waveform":
             return _answer(self, self.frontend(x))
@@ -102,7 +102,7 @@ class Classifier(nn.Module):
         """The time axis of the answers; None where the model gives one answer a clip."""
         return None
 
-    def probabilities(self, logits: Tensor) -> Tensor:
+    def probabilities(self, logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"]:
         """`[B, classes]`, each row summing to 1 (softmax of logits; probabilities as they are)."""
         return logits.softmax(1) if self.outputs == "logits" else logits
 
@@ -112,6 +112,16 @@ def _layer(classifier: Classifier, stage: str) -> nn.Module:
     if stage not in modules or not stage.startswith("network"):
         raise unknown("stage", stage, ("waveform", "features", *(name for name in modules if "." in name)))
     return modules[stage]
+
+
+def _seen(classifier: Classifier, stage: str, features: Tensor) -> Tensor:
+    """What stands behind a layer on the way."""
+    seen: list[Tensor] = []
+    with _hook(_layer(classifier, stage), lambda output: seen.append(output)):
+        _answer(classifier, features)
+    if not seen:
+        raise ModelError(f"the network never uses {stage}: nothing stands there")
+    return seen[0]
 
 
 def _answer(classifier: Classifier, features: Tensor) -> Tensor:

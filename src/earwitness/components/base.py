@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from earwitness.audio import Audio
@@ -28,8 +29,8 @@ class Components(ABC):
 
     stage: str
     axes: tuple[Axis, ...]
-    x: Tensor
-    baselines: Tensor
+    x: Float[Tensor, "*x"]
+    baselines: Float[Tensor, "baselines *x"]
     note: str
 
     @property
@@ -38,14 +39,14 @@ class Components(ABC):
         return tuple(axis.size for axis in self.axes)
 
     @abstractmethod
-    def mix(self, masks: Tensor, baseline: int = 0) -> Tensor:
+    def mix(self, masks: Float[Tensor, "batch *shape"], baseline: int = 0) -> Float[Tensor, "batch *x"]:
         """`[B, *x]` for masks `[B, *shape]`: 1 keeps a component, 0 puts baseline number `baseline` in its place."""
 
     @abstractmethod
-    def collect(self, values: Tensor) -> Tensor:
+    def collect(self, values: Float[Tensor, "*x"]) -> Float[Tensor, "*shape"]:
         """`[*shape]`: the sum over each component of a map `[*x]` over the input."""
 
-    def sound(self, mask: Tensor) -> Tensor | None:
+    def sound(self, mask: Float[Tensor, "*shape"]) -> Float[Tensor, "time"] | None:
         """`[time]`: the components that `mask` `[*shape]` keeps, added up; None where they are not sounds."""
         return None
 
@@ -60,15 +61,15 @@ class Regions(Components):
     def __init__(
         self,
         stage: str,
-        x: Tensor,
-        baselines: Tensor,
+        x: Float[Tensor, "*x"],
+        baselines: Float[Tensor, "baselines *x"],
         axes: tuple[Axis, ...],
         groups: tuple[Tensor | None, ...],
         note: str,
     ) -> None:
         self.stage, self.x, self.baselines, self.axes, self.groups, self.note = stage, x, baselines, axes, groups, note
 
-    def mix(self, masks: Tensor, baseline: int = 0) -> Tensor:
+    def mix(self, masks: Float[Tensor, "batch *shape"], baseline: int = 0) -> Float[Tensor, "batch *x"]:
         for axis, group in enumerate(group for group in self.groups if group is not None):
             masks = masks.index_select(axis + 1, group)
         places = [1 if group is None else len(group) for group in self.groups]
@@ -76,7 +77,7 @@ class Regions(Components):
         ground = self.baselines[baseline]
         return torch.addcmul(ground, masks, self.x - ground)
 
-    def collect(self, values: Tensor) -> Tensor:
+    def collect(self, values: Float[Tensor, "*x"]) -> Float[Tensor, "*shape"]:
         values = values.reshape(-1, *values.shape[-len(self.groups) :]).sum(0)
         cut = [i for i, group in enumerate(self.groups) if group is not None]
         for axis, dimension in zip(self.axes, cut, strict=True):

@@ -6,6 +6,7 @@ clip, bare zeros are the clip's mean level, not silence.
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from earwitness.audio import Audio
@@ -23,7 +24,7 @@ MAPS = {
 }
 
 
-def noise_floor(audio: Audio, quantile: float = 0.1, seed: int = 0) -> Tensor:
+def noise_floor(audio: Audio, quantile: float = 0.1, seed: int = 0) -> Float[Tensor, "time"]:
     """`[time]`: Gaussian noise in which each frequency has the level of its `quantile` over the clip's frames."""
     n_fft = window_length(audio.sample_rate)
     rng = np.random.default_rng(seed)
@@ -33,7 +34,7 @@ def noise_floor(audio: Audio, quantile: float = 0.1, seed: int = 0) -> Tensor:
     return synthesise(noise / typical * level, n_fft, len(audio.samples))
 
 
-def baseline_sound(kind: str | Audio, audio: Audio) -> tuple[Tensor, str]:
+def baseline_sound(kind: str | Audio, audio: Audio) -> tuple[Float[Tensor, "time"], str]:
     """`[time]` and its description."""
     if isinstance(kind, Audio):
         other = kind.resampled(audio.sample_rate).samples
@@ -48,7 +49,7 @@ def baseline_sound(kind: str | Audio, audio: Audio) -> tuple[Tensor, str]:
     raise unknown("baseline", kind, (*SOUNDS, *MAPS))
 
 
-def baseline_sounds(baseline: Baseline, audio: Audio) -> tuple[Tensor, str]:
+def baseline_sounds(baseline: Baseline, audio: Audio) -> tuple[Float[Tensor, "baselines time"], str]:
     """`[K, time]` and their description."""
     kinds = baseline if isinstance(baseline, tuple) else (baseline,)
     sounds, notes = zip(*(baseline_sound(kind, audio) for kind in kinds), strict=True)
@@ -56,15 +57,17 @@ def baseline_sounds(baseline: Baseline, audio: Audio) -> tuple[Tensor, str]:
 
 
 def baseline_features(
-    baseline: Baseline, classifier: Classifier, clip: Audio | Tensor, stage: str, x: Tensor
-) -> tuple[Tensor, str]:
+    baseline: Baseline, classifier: Classifier, clip: Audio | Tensor, stage: str, x: Float[Tensor, "*x"]
+) -> tuple[Float[Tensor, "baselines *x"], str]:
     """`[K, *x]` and their description, at a stage where the clip is `x` `[*x]`."""
     kinds = baseline if isinstance(baseline, tuple) else (baseline,)
     made = [_feature(kind, classifier, clip, stage, x) for kind in kinds]
     return torch.stack([b for b, _ in made]), ", ".join(dict.fromkeys(note for _, note in made))
 
 
-def _feature(kind, classifier: Classifier, clip: Audio | Tensor, stage: str, x: Tensor) -> tuple[Tensor, str]:
+def _feature(
+    kind, classifier: Classifier, clip: Audio | Tensor, stage: str, x: Float[Tensor, "*x"]
+) -> tuple[Float[Tensor, "*x"], str]:
     if isinstance(kind, str) and kind in MAPS:
         return _map(kind, x), MAPS[kind]
     if not isinstance(clip, Audio):
@@ -76,7 +79,7 @@ def _feature(kind, classifier: Classifier, clip: Audio | Tensor, stage: str, x: 
         return classifier.at(stage, sound[None].to(x.device), clip.samples[None].to(x.device))[0], note
 
 
-def _map(kind: str, x: Tensor) -> Tensor:
+def _map(kind: str, x: Float[Tensor, "*x"]) -> Float[Tensor, "*x"]:
     if kind == "zero":
         return torch.zeros_like(x)
     if kind == "mean":

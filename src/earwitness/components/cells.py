@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from earwitness.audio import Audio
@@ -27,7 +28,14 @@ class Pieces(Components):
 
     stage = "waveform"
 
-    def __init__(self, audio: Audio, frequency: Axis | None, time: Axis | None, baselines: Tensor, note: str) -> None:
+    def __init__(
+        self,
+        audio: Audio,
+        frequency: Axis | None,
+        time: Axis | None,
+        baselines: Float[Tensor, "baselines time"],
+        note: str,
+    ) -> None:
         self.x, self.baselines, self.note = audio.samples, baselines, note
         self.axes = tuple(axis for axis in (frequency, time) if axis is not None)
         self.banded = frequency is not None
@@ -40,10 +48,10 @@ class Pieces(Components):
         self.spans = [(int(w.nonzero()[0][0]), int(w.nonzero()[0][-1]) + 1) for w in windows]
         self.windows = torch.from_numpy(windows).float().to(audio.samples.device)
 
-    def mix(self, masks: Tensor, baseline: int = 0) -> Tensor:
+    def mix(self, masks: Float[Tensor, "batch *shape"], baseline: int = 0) -> Float[Tensor, "batch time"]:
         return self.baselines[baseline] + self._weigh(masks, self.differences[baseline])
 
-    def collect(self, values: Tensor) -> Tensor:
+    def collect(self, values: Float[Tensor, "time"]) -> Float[Tensor, "segments"]:
         if self.banded:
             raise UsageError(
                 "a map over the samples of a waveform says nothing about frequency bands: use components=Segments(...), "
@@ -51,10 +59,12 @@ class Pieces(Components):
             )
         return self.windows @ values
 
-    def sound(self, mask: Tensor) -> Tensor:
+    def sound(self, mask: Float[Tensor, "*shape"]) -> Float[Tensor, "time"]:
         return self._weigh(mask[None], self.bands)[0]
 
-    def _weigh(self, masks: Tensor, bands: Tensor) -> Tensor:
+    def _weigh(
+        self, masks: Float[Tensor, "batch *shape"], bands: Float[Tensor, "bands time"]
+    ) -> Float[Tensor, "batch time"]:
         """Segment by segment, since each reaches over a small part of the clip."""
         masks = masks.reshape(len(masks), len(bands), len(self.windows))
         mixed = bands.new_zeros(len(masks), bands.shape[-1])
@@ -64,7 +74,9 @@ class Pieces(Components):
         return mixed
 
 
-def _split(samples: Tensor, sample_rate: int, frequency: Axis | None) -> Tensor:
+def _split(
+    samples: Float[Tensor, "*many time"], sample_rate: int, frequency: Axis | None
+) -> Float[Tensor, "*many bands time"]:
     """`[..., bands, time]` of `[..., time]`; the bands sum to the samples."""
     if frequency is None:
         return samples.unsqueeze(-2)

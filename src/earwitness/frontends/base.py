@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections import OrderedDict
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from earwitness.axes import Axis
@@ -21,13 +22,17 @@ class PerClip(nn.Module):
     """A step that looks at the clip as a whole: `forward(x, like)` takes its statistics from `like`, by default x."""
 
     @abstractmethod
-    def forward(self, x: Tensor, like: Tensor | None = None) -> Tensor: ...
+    def forward(
+        self, x: Float[Tensor, "batch *x"], like: Float[Tensor, "#batch *x"] | None = None
+    ) -> Float[Tensor, "batch *x"]: ...
 
 
 class Standardise(PerClip):
     """(x - mean) / sqrt(variance + 1e-7) over each clip: zero then stands for the clip's mean, not for silence."""
 
-    def forward(self, x: Tensor, like: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "batch *x"], like: Float[Tensor, "#batch *x"] | None = None
+    ) -> Float[Tensor, "batch *x"]:
         like = x if like is None else like
         every = tuple(range(1, like.ndim))
         mean = like.mean(every, keepdim=True)
@@ -46,11 +51,15 @@ class FrontEnd(nn.Sequential):
     def axes(self, n_samples: int) -> tuple[Axis, ...]:
         """The axes of the features of a clip of `n_samples` samples, without the batch and the channel."""
 
-    def forward(self, waveform: Tensor, clip: Tensor | None = None) -> Tensor:
+    def forward(
+        self, waveform: Float[Tensor, "batch time"], clip: Float[Tensor, "1 clip"] | None = None
+    ) -> Float[Tensor, "batch *x"]:
         """`[B, time]` to features; statistics of a whole clip are those of `clip` `[1, time]`, by default each row's own."""
         return self.advance(waveform, "", "", clip)
 
-    def advance(self, x: Tensor, after: str, until: str, clip: Tensor | None = None) -> Tensor:
+    def advance(
+        self, x: Float[Tensor, "batch *x"], after: str, until: str, clip: Float[Tensor, "1 clip"] | None = None
+    ) -> Float[Tensor, "batch *y"]:
         """Run the steps behind step `after` up to step `until` (names; empty: from the waveform, to the features)."""
         names = [name for name, _ in self.named_children()]
         for name in filter(None, (after, until)):

@@ -11,6 +11,7 @@ import warnings
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from earwitness.axes import Axis
@@ -27,7 +28,7 @@ class Filterbank(nn.Module):
         super().__init__()
         self.register_buffer("weights", torch.tensor(weights, dtype=torch.float32), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "batch 1 bins frames"]) -> Float[Tensor, "batch 1 bands frames"]:
         return self.weights @ x
 
 

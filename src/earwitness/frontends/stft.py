@@ -8,6 +8,7 @@ Source: librosa's conventions (`librosa.stft` with its defaults).
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from earwitness.axes import Axis
@@ -25,7 +26,7 @@ class Spectrum(nn.Module):
         self.n_fft, self.hop_length, self.power = n_fft, hop_length, power
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
 
-    def forward(self, waveform: Tensor) -> Tensor:
+    def forward(self, waveform: Float[Tensor, "batch time"]) -> Float[Tensor, "batch 1 bins frames"]:
         z = torch.stft(
             waveform, self.n_fft, self.hop_length, window=self.window, pad_mode="constant", return_complex=True
         ).unsqueeze(1)
@@ -35,7 +36,7 @@ class Spectrum(nn.Module):
 class Log1p(nn.Module):
     """log(1 + x): near 0 it is x itself, so digital silence stays 0."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "*x"]) -> Float[Tensor, "*x"]:
         return torch.log1p(x)
 
 
@@ -50,7 +51,9 @@ class Decibel(PerClip):
         super().__init__()
         self.amin, self.ref, self.top_db, self.factor = amin, ref, top_db, factor
 
-    def forward(self, x: Tensor, like: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "batch 1 rows frames"], like: Float[Tensor, "#batch 1 rows frames"] | None = None
+    ) -> Float[Tensor, "batch 1 rows frames"]:
         top = (x if like is None else like).amax((1, 2, 3), keepdim=True).clamp(min=self.amin)
         ref = top if self.ref == "max" else torch.full_like(top, max(float(self.ref), self.amin))
         floor = torch.full_like(top, self.amin)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from earwitness.audio import Audio, load
@@ -53,7 +54,7 @@ class AudioQuestion(Question):
             return self.factorization(self.classifier, self.audio)
 
     @cached_property
-    def clip_logits(self) -> Tensor:
+    def clip_logits(self) -> Float[Tensor, "classes"]:
         """`[classes]`: what the model answers to the clip itself."""
         x = self.audio.samples if isinstance(self.audio, Audio) else self.audio
         with evaluating(self.classifier), torch.no_grad():
@@ -77,31 +78,31 @@ class AudioQuestion(Question):
         return self.classifier.unit
 
     @property
-    def x(self) -> Tensor:
+    def x(self) -> Float[Tensor, "*x"]:
         return self.components.x
 
     @property
-    def baselines(self) -> Tensor:
+    def baselines(self) -> Float[Tensor, "baselines *x"]:
         return self.components.baselines
 
     @cached_property
     def cause(self) -> np.ndarray | None:
         return None if self.truth is None else carry(*self.truth, self.axes)
 
-    def mix(self, masks: Tensor, baseline: int = 0) -> Tensor:
+    def mix(self, masks: Float[Tensor, "batch *shape"], baseline: int = 0) -> Float[Tensor, "batch *x"]:
         return self.components.mix(masks, baseline)
 
-    def collect(self, values: Tensor) -> Tensor:
+    def collect(self, values: Float[Tensor, "*x"]) -> Float[Tensor, "*shape"]:
         return self.components.collect(values)
 
-    def score(self, x: Tensor) -> Tensor:
+    def score(self, x: Float[Tensor, "batch *x"]) -> Float[Tensor, "batch"]:
         return self.resolved(self.answers(x))
 
-    def answers(self, x: Tensor) -> Tensor:
+    def answers(self, x: Float[Tensor, "batch *x"]) -> Float[Tensor, "batch classes"]:
         clip = self.audio.samples[None] if isinstance(self.audio, Audio) else None
         return self.classifier.onward(self.components.stage, x, clip)
 
-    def answer(self, audio: Audio) -> Tensor:
+    def answer(self, audio: Audio) -> Float[Tensor, "1 classes"]:
         """`[1, classes]`: what the model says to another sound, through its own front end."""
         with self._asking(), torch.no_grad():
             return self.classifier(audio.samples[None].to(self.classifier.device)).cpu()

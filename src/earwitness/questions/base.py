@@ -7,7 +7,7 @@ progress live here and nowhere else. Evaluations are counted where they happen: 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -15,10 +15,13 @@ from typing import final
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from earwitness.axes import Axis
 from earwitness.errors import InputError, ModelError
+
+Masks = Tensor | np.ndarray | Sequence  # [batch, *shape]
 
 
 @dataclass
@@ -65,20 +68,20 @@ class Question(ABC):
     axes: tuple[Axis, ...]
     unit: str
     batch: int
-    x: Tensor
-    baselines: Tensor
+    x: Float[Tensor, "*x"]
+    baselines: Float[Tensor, "baselines *x"]
     cause: np.ndarray | None = None
 
     @abstractmethod
-    def mix(self, masks: Tensor, baseline: int = 0) -> Tensor:
+    def mix(self, masks: Float[Tensor, "batch *shape"], baseline: int = 0) -> Float[Tensor, "batch *x"]:
         """`[B, *x]`: the inputs that masks `[B, *shape]` stand for."""
 
     @abstractmethod
-    def score(self, x: Tensor) -> Tensor:
+    def score(self, x: Float[Tensor, "batch *x"]) -> Float[Tensor, "batch"]:
         """`[B]`: the explained number for inputs `[B, *x]`."""
 
     @abstractmethod
-    def collect(self, values: Tensor) -> Tensor:
+    def collect(self, values: Float[Tensor, "*x"]) -> Float[Tensor, "*shape"]:
         """`[*shape]`: the sum over each component of a map `[*x]`."""
 
     @property
@@ -92,12 +95,12 @@ class Question(ABC):
         return int(np.prod(self.shape))
 
     @property
-    def ones(self) -> Tensor:
+    def ones(self) -> Float[Tensor, "1 *shape"]:
         """`[1, *shape]`: the mask that keeps everything."""
         return torch.ones(1, *self.shape, device=self.x.device)
 
     @final
-    def value(self, masks: Tensor | np.ndarray, baseline: int | None = None) -> Tensor:
+    def value(self, masks: Masks, baseline: int | None = None) -> Float[Tensor, "batch"]:
         """`[B]`, float64: the score of each mask `[B, *shape]`, averaged over the baselines unless one is named.
 
         Cost: one evaluation a mask and baseline. Raises `ModelError` where the model answers NaN.
@@ -109,26 +112,26 @@ class Question(ABC):
         return values
 
     @final
-    def gradient(self, masks: Tensor | np.ndarray, baseline: int | None = None) -> Tensor:
+    def gradient(self, masks: Masks, baseline: int | None = None) -> Float[Tensor, "batch *shape"]:
         """`[B, *shape]`, float64: d value / d mask. Cost: as `value`, with a backward pass."""
         return self._averaged(
             masks, baseline, lambda rows, index: _slope(lambda m: self.score(self.mix(m, index)), rows)
         )
 
     @final
-    def slope(self, x: Tensor) -> Tensor:
+    def slope(self, x: Float[Tensor, "batch *x"]) -> Float[Tensor, "batch *x"]:
         """`[B, *x]`: d score / d input at inputs `[B, *x]`. Cost: one evaluation a row, with a backward pass."""
         with self._asking():
             return torch.cat([_slope(self.score, rows) for rows in x.split(self.batch)])
 
     @final
-    def logits(self, masks: Tensor | np.ndarray, baseline: int = 0) -> Tensor:
+    def logits(self, masks: Masks, baseline: int = 0) -> Float[Tensor, "batch classes"]:
         """`[B, classes]`: everything that the model answers to the masked inputs (games: the score alone)."""
         with self._asking(), torch.no_grad():
             rows = self._masks(masks).split(self.batch)
             return torch.cat([_counted(self.answers(self.mix(part, baseline))) for part in rows]).cpu()
 
-    def answers(self, x: Tensor) -> Tensor:
+    def answers(self, x: Float[Tensor, "batch *x"]) -> Float[Tensor, "batch classes"]:
         """`[B, classes]` for inputs `[B, *x]`."""
         return self.score(x)[:, None]
 
@@ -145,7 +148,7 @@ class Question(ABC):
                 for rows in self._masks(masks).split(self.batch)
             ])  # fmt: skip
 
-    def _masks(self, masks: Tensor | np.ndarray) -> Tensor:
+    def _masks(self, masks: Masks) -> Float[Tensor, "batch *shape"]:
         masks = torch.as_tensor(masks).to(self.x.device, torch.float32)
         if masks.shape[1:] != self.shape:
             raise InputError(f"masks must be [B, {', '.join(map(str, self.shape))}], not {list(masks.shape)}")

@@ -1,7 +1,7 @@
 """The demonstration: a scene whose true cause is known, explained, and held against the truth.
 
-The components of the cause are those that it fills at least a quarter as much as any: the share of the explanation that lies on them
-is compared with chance, the share that an even map would have there.
+The components of the cause are those that it fills at least a quarter as much as any. The share of the explanation that lies on
+them is compared with chance, the share that an even map would have there.
 """
 
 from pathlib import Path
