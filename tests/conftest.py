@@ -1,8 +1,10 @@
 """What the tests share: small classifiers that can be reasoned about, clips with a known cause, and real recordings.
 
 The shapes in the signatures of the modules through which arrays flow are checked on every call, by jaxtyping and beartype; those
-that answer to users' mistakes with errors of their own are left out. Everything is deterministic. Real recordings are looked for in $EARWITNESS_DATA (default: ../shared/data beside the
-repository); tests that need them are skipped where they are not.
+that answer to users' mistakes with errors of their own are left out.
+
+Everything is deterministic. Real recordings are looked for in $EARWITNESS_DATA (default: ../shared/data beside the repository);
+tests that need them are skipped where they are not.
 """
 
 import importlib
