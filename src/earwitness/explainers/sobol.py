@@ -107,8 +107,11 @@ class Sobol(Explainer):
         x, u = np.split(points, 2, axis=1)
         z, weight = partners(x, u) if self.estimator == "importance" else (u, np.ones_like(u))
         at_once = question.batch * max(1, NUMBERS // (question.batch * question.size))
-        masks = (self._levels(rows).reshape(-1, *question.shape) for rows in exchanges(x, z, at_once))
-        y = np.concatenate([question.value(part).numpy() for part in masks]).reshape(self.designs, -1)
+        y = np.empty(self.cost(question.size))  # filled in place: results kept between large masks would scatter memory
+        for number, rows in enumerate(exchanges(x, z, at_once)):
+            masks = self._levels(rows).reshape(-1, *question.shape)
+            y[number * at_once :][: len(rows)] = question.value(masks).numpy()
+        y = y.reshape(self.designs, -1)
         return Pairs(x, z, y[:, 0], y[:, 1:], weight, block)
 
     def _levels(self, rows: np.ndarray) -> np.ndarray:
