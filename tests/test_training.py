@@ -101,7 +101,7 @@ def test_a_killed_run_ends_as_one_that_was_not(tmp_path, after):
         seed=3,
         checkpoint=checkpoint,
         validate=accuracy,
-        progress=lambda e, r: seen.append(e),
+        progress=lambda e, *_: seen.append(e),
     )
     assert seen == list(range(after + 1, 5))
     assert resumed.epochs == whole.epochs

@@ -219,13 +219,18 @@ def train_command(
 ) -> None:
     """Train a small classifier. A run that was stopped goes on where it was when the same command is given again."""
     with telling():
+        from earwitness.progress_bars import bar
         from earwitness.studies.recipes import train
 
-        def told(epoch: int, record: dict[str, float]) -> None:
-            figures = ", ".join(f"{key} {value:.3f}" for key, value in record.items() if key != "epoch")
-            remark(f"epoch {epoch}: {figures}", quiet)
+        with nullcontext(None) if quiet else bar(f"training {name}", errors) as advance:
 
-        figures = train(name, data, out, epochs=epochs, seed=seed, held_out=held_out, progress=told)
+            def told(epoch: int, of: int, record: dict[str, float]) -> None:
+                figures = ", ".join(f"{key} {value:.3f}" for key, value in record.items() if key != "epoch")
+                remark(f"epoch {epoch} of {of}: {figures}", quiet)
+                if advance is not None:
+                    advance(1, of)
+
+            figures = train(name, data, out, epochs=epochs, seed=seed, held_out=held_out, progress=told)
         if as_json:
             print_json({"name": name, "model": str(out), **figures})
         else:

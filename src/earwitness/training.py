@@ -25,6 +25,8 @@ from torch import Tensor, nn
 
 from earwitness.errors import InputError, ModelError, UsageError
 
+Progress = Callable[[int, int, dict[str, float]], None]
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -67,7 +69,7 @@ def fit(
     checkpoint: Path | None = None,
     run: str = "",
     validate: Callable[[nn.Module], dict[str, float]] | None = None,
-    progress: Callable[[int, dict[str, float]], None] | None = None,
+    progress: Progress | None = None,
 ) -> History:
     """Train `module` in place.
 
@@ -75,7 +77,7 @@ def fit(
     validate(module): figures for the history; called in evaluation mode, without gradients, after each epoch.
     checkpoint: a file, written whole after each epoch and resumed from if it is there; the caller removes it.
     run: whatever else tells this run from others (data, recipe); a checkpoint of another run is refused.
-    progress(epoch, record): called after each epoch, behind the checkpoint.
+    progress(epoch, epochs, record): called after each epoch, behind the checkpoint; epochs count from 1.
     Cost: epochs x steps. Global random states are put back; each part of the module ends in the mode in which it came.
     Raises `InputError` where the checkpoint can't be read or written or there are no batches, `ModelError` where the
     loss is no longer a number (the last good epoch stays in the checkpoint).
@@ -97,7 +99,7 @@ def fit(
             if checkpoint is not None:
                 _write(checkpoint, parts, name, history)
             if progress is not None:
-                progress(epoch + 1, record)
+                progress(epoch + 1, schedule.epochs, record)
     return history
 
 

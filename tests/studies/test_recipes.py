@@ -55,7 +55,7 @@ def trained(folders, tmp_path_factory):
 def test_a_folder_of_folders_becomes_a_classifier(folders, trained):
     out, figures, told = trained
     assert figures["accuracy"] >= 0.8 and (figures["clips_tested"], figures["clips_trained_on"]) == (6, 30)
-    assert [epoch for epoch, _ in told] == list(range(1, 13)) and set(told[0][1]) == {"epoch", "loss", "accuracy"}
+    assert [epochs for *epochs, _ in told] == [[epoch, 12] for epoch in range(1, 13)] and set(told[0][2]) == {"epoch", "loss", "accuracy"}
     classifier = ew.load_classifier(out)
     assert classifier.labels == ("high", "low", "middle") and classifier.duration == pytest.approx(4650 / 8000)
     assert sorted(path.name for path in out.iterdir()) == ["README.md", "config.json", "model.safetensors"]
@@ -75,7 +75,7 @@ def test_the_card_says_what_happened(folders, trained):
 
 
 def test_a_stopped_run_ends_as_one_that_was_not(folders, trained, tmp_path):
-    def stop(epoch, record):
+    def stop(epoch, *_):
         if epoch == 5:
             raise KeyboardInterrupt
 
@@ -86,7 +86,7 @@ def test_a_stopped_run_ends_as_one_that_was_not(folders, trained, tmp_path):
     with pytest.raises(InputError, match="left by another run"):
         recipes.train_clips(clips, tmp_path, recipe=replace(SMALL, smoothing=0.1), seed=1)
     epochs = []
-    recipes.train_clips(clips, tmp_path, recipe=SMALL, seed=1, progress=lambda epoch, record: epochs.append(epoch))
+    recipes.train_clips(clips, tmp_path, recipe=SMALL, seed=1, progress=lambda epoch, *_: epochs.append(epoch))
     assert epochs == list(range(6, 13)) and not (tmp_path / "checkpoint.pt").exists()
     straight = state(trained[0])
     for name, value in state(tmp_path).items():

@@ -22,7 +22,7 @@ from earwitness.data.augmentation import EventMixing, gain, mixup, spec_augment,
 from earwitness.data.readers import Clip
 from earwitness.errors import InputError, UsageError
 from earwitness.frontends import LogMel
-from earwitness.training import History, Schedule, fit
+from earwitness.training import History, Progress, Schedule, fit
 
 EVENTS = ("dog", "rooster", "sneezing", "crying_baby")
 BACKGROUNDS = ("rain", "sea_waves", "helicopter", "chainsaw")
@@ -75,7 +75,7 @@ def train_events(
     checkpoint: Path | None = None,
     run: str = "",
     validate: Callable[[nn.Module], dict[str, float]] | None = None,
-    progress: Callable[[int, dict[str, float]], None] | None = None,
+    progress: Progress | None = None,
     power: Tensor | None = None,
 ) -> tuple[EventCNN, History]:
     """Train an `EventCNN` on clips; `power` spares reading them again. Returns the network and its history.

@@ -30,9 +30,8 @@ from earwitness.errors import InputError, UsageError, unknown
 from earwitness.frontends import LogSTFT
 from earwitness.studies.event_training import EventRecipe, answers, powers, train_events
 from earwitness.studies.model_cards import OWN_USE, Card, checkpoint_in, credit_of, data_hash, publish, samples_hash
-from earwitness.training import Schedule, fit
+from earwitness.training import Progress, Schedule, fit
 
-Progress = Callable[[int, dict[str, float]], None]
 Figures = dict[str, float | int]
 PathLike = str | os.PathLike
 
