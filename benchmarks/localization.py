@@ -1,7 +1,9 @@
 """Does Sobol point at the event? Mixtures of an event and a background, in which the place of the event is known.
 
 For each mixture of `localized/esc10_mix` that a model of its fold names rightly, the share of the explanation that lies within
-the event's true time span, beside that of Random, of Loudness (the energy of each component) and of an even map (chance).
+the event's true time span, beside that of Random, of Loudness (the energy of each component) and of an even map (chance). Then
+the best tenth is listened to: what does the model say to what is kept and to what is removed, and how close is each to the event
+(scale-invariant signal-to-distortion ratio, dB)?
 
     python benchmarks/localization.py --model models/esc10 --fold 5 --out docs/results/localization
 
@@ -22,6 +24,7 @@ from earwitness.data.truth import truth_of
 from earwitness.statistics import paired_difference
 
 GRID = ew.Grid(8, 20)  # columns of a quarter of a second
+KEEP = 0.1
 
 
 def loudness(question: ew.AudioQuestion) -> np.ndarray:
@@ -50,15 +53,29 @@ def measure(classifier: ew.Classifier, clip: Mixture, designs: int, seed: int) -
         return None
     bounds = (0.0, *clip.span, audio.duration)
     span = carry(np.array([0.0, 1.0, 0.0]), (Axis("time", "s", bounds),), question.axes[1:])
+    explanation = ew.Sobol(designs=designs, seed=seed)(question)
     maps = {
-        "sobol": ew.Sobol(designs=designs, seed=seed)(question).values,
+        "sobol": explanation.values,
         "random": ew.Random(seed=seed)(question).values,
         "loudness": loudness(question),
         "chance": np.ones(question.shape),
     }
     row = {"clip": clip.path.name, "label": clip.label, "background": clip.background, "snr_db": clip.snr_db}
     row |= {f"{name}_in_span": inside(values, span) for name, values in maps.items()}
-    return row | {f"{name}_in_event": inside(values, question.cause) for name, values in maps.items()}
+    row |= {f"{name}_in_event": inside(values, question.cause) for name, values in maps.items()}
+    row["si_sdr_clip"] = si_sdr(audio, event)
+    for name, remove in (("kept", False), ("removed", True)):
+        heard = explanation.hear(KEEP, remove=remove)
+        row[f"{name}_named"] = heard.prediction.label == clip.label
+        row[f"si_sdr_{name}"] = si_sdr(heard.audio, event)
+    return row
+
+
+def si_sdr(sound: ew.Audio, event: ew.Audio) -> float:
+    """Scale-invariant signal-to-distortion ratio of a sound to the event, in dB (Le Roux et al., 2019)."""
+    x, truth = sound.samples.double().numpy(), event.samples.double().numpy()
+    part = (x @ truth) / (truth @ truth) * truth
+    return float(10 * np.log10((part @ part) / ((x - part) @ (x - part))))
 
 
 def main() -> None:
@@ -95,8 +112,8 @@ def main() -> None:
 def summary(table: pd.DataFrame, asked: int, options: argparse.Namespace) -> str:
     """The means, and Sobol's differences to the others over clips."""
     lines = [
-        f"{len(table)} of {asked} mixtures (fold {options.fold}) are named rightly; {options.designs} designs on a grid of 8 x 20, "
-        f"seed {options.seed}.\n",
+        f"{len(table)} of {asked} mixtures (fold {options.fold}) are named rightly; {options.designs} designs on a grid of "
+        f"8 x 20, seed {options.seed}.\n",
         "| share of the map | Sobol | Random | Loudness | even map | Sobol - Random | Sobol - Loudness |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -106,7 +123,12 @@ def summary(table: pd.DataFrame, asked: int, options: argparse.Namespace) -> str
         means = " | ".join(f"{values.mean():.3f}" for values in column.values())
         differences = " | ".join(f"{t.mean:+.3f} ({t.low:+.3f} to {t.high:+.3f}), p = {t.p:.2g}" for t in tests)
         lines.append(f"| {words} | {means} | {differences} |")
+    level = {name: f"{table[f'si_sdr_{name}'].mean():+.1f} dB" for name in ("clip", "kept", "removed")}
+    named = {name: f"in {table[f'{name}_named'].sum()} of {len(table)}" for name in ("kept", "removed")}
     lines += [
+        f"\nThe best {KEEP:.0%} of the components: the event is named {named['kept']} when they are kept, {named['removed']} "
+        f"when they are removed. SI-SDR to the event (means): {level['clip']} the clip, {level['kept']} kept, "
+        f"{level['removed']} removed.",
         "\nDifferences: mean over clips with its 95 % interval, and the p of a paired Wilcoxon test.",
         f"\nMade by `python benchmarks/localization.py --model {options.model!r} --fold {options.fold} --designs "
         f"{options.designs} --seed {options.seed}`. Recordings: ESC-10, K. J. Piczak, CC BY 3.0.\n",
