@@ -1,7 +1,8 @@
 """`earwitness explain` as a function: a recording on disk in, files and one JSON object out.
 
 The object has the fields `clip, model, method, target, prediction {label, probability}, label, score, unit, baseline, total,
-evaluations, seconds, seed, components, files`, and beside them `settings, kind, time, heard, warnings, provenance, version`.
+evaluations, seconds, seed, components, files`; and beside them `settings, kind, time, heard, warnings, provenance, version` and
+`fingerprints` (SHA-256 of the recording, at the model's rate, and of the model).
 `components` lists `{time: [s, s], frequency: [Hz, Hz], value, stderr, signed}`; an axis that is not cut is given in full. With
 `windows`, the fields of each window stand in a list of that name, and windows that failed in `failures`.
 """
@@ -22,6 +23,7 @@ from earwitness.components.base import Baseline
 from earwitness.errors import EarwitnessError, InputError, UsageError
 from earwitness.explainers import METHODS, Explainer
 from earwitness.explanations import Explanation, Heard
+from earwitness.fingerprints import fingerprint
 from earwitness.naming import build, kebab
 from earwitness.questions.audio import SLACK, default_components
 from earwitness.studies.explaining import explain
@@ -112,7 +114,8 @@ def run_recording(
         explanation, record = job.run(audio, out)
         record["warnings"] += [said] if said else []
         explanations.append(explanation)
-    record = {"clip": str(clip), "model": job.model} | record
+    content = {"clip": fingerprint(audio.samples), "model": fingerprint(job.classifier)}
+    record = {"clip": str(clip), "model": job.model} | record | {"fingerprints": content}
     write_json(record, out / "explanation.json")
     return explanations, record
 
