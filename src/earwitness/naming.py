@@ -8,7 +8,7 @@ import ast
 import re
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from earwitness.errors import UsageError, unknown
 
@@ -35,8 +35,9 @@ def build(text: str, classes: Iterable[type[T]], what: str, **given: object) -> 
     if name not in known:
         raise unknown(what, name, known)
     thing = known[name]
-    names = [field.name for field in fields(thing) if field.init]
-    by_place = [field.name for field in fields(thing) if field.init and not field.kw_only]
+    taken = [field for field in fields(cast(Any, thing)) if field.init]
+    names = [field.name for field in taken]
+    by_place = [field.name for field in taken if not field.kw_only]
     options: dict[str, object] = {key: value for key, value in given.items() if key in names and value is not None}
     for place, part in enumerate(part for part in rest.split(",") if part):
         key, equals, value = part.partition("=")

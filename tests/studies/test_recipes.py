@@ -55,7 +55,8 @@ def trained(folders, tmp_path_factory):
 def test_a_folder_of_folders_becomes_a_classifier(folders, trained):
     out, figures, told = trained
     assert figures["accuracy"] >= 0.8 and (figures["clips_tested"], figures["clips_trained_on"]) == (6, 30)
-    assert [epochs for *epochs, _ in told] == [[epoch, 12] for epoch in range(1, 13)] and set(told[0][2]) == {"epoch", "loss", "accuracy"}
+    assert [epochs for *epochs, _ in told] == [[epoch, 12] for epoch in range(1, 13)]
+    assert set(told[0][2]) == {"epoch", "loss", "accuracy"}
     classifier = ew.load_classifier(out)
     assert classifier.labels == ("high", "low", "middle") and classifier.duration == pytest.approx(4650 / 8000)
     assert sorted(path.name for path in out.iterdir()) == ["README.md", "config.json", "model.safetensors"]

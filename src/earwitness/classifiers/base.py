@@ -68,10 +68,10 @@ class Classifier(nn.Module):
         self, stage: str, waveform: Float[Tensor, "batch *x"], clip: Float[Tensor, "1 *clip"] | None = None
     ) -> Float[Tensor, "batch *y"]:
         """What stands at a stage for a waveform `[B, time]`; statistics of a whole clip are `clip`'s, if given."""
-        if stage == "waveform" or self.frontend is None and stage == "features":
+        if stage == "waveform":
             return waveform
         if stage == "features":
-            return self.frontend(waveform, clip)
+            return waveform if self.frontend is None else self.frontend(waveform, clip)
         if stage.startswith("frontend.") and self.frontend is not None:
             return self.frontend.advance(waveform, "", stage.removeprefix("frontend."), clip)
         return _seen(self, stage, waveform if self.frontend is None else self.frontend(waveform, clip))
@@ -81,7 +81,7 @@ class Classifier(nn.Module):
     ) -> Float[Tensor, "batch classes"]:
         """Logits from what stands at a stage. `waveform` `[1, time]`: the clip whose statistics hold behind that stage."""
         if stage == "waveform":
-            return _answer(self, self.frontend(x))
+            return _answer(self, x if self.frontend is None else self.frontend(x))
         if stage == "features":
             return _answer(self, x)
         if stage.startswith("frontend.") and self.frontend is not None:

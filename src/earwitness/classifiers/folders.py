@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
@@ -60,14 +61,17 @@ def load_classifier(folder: str | os.PathLike, network: nn.Module | None = None,
             raise ModelError(
                 f"{folder} has format {config['format']}; this version of earwitness reads format {FORMAT}"
             )
-        frontend = None if config["frontend"] is None else _built(config["frontend"], frontends)
+        described = config["frontend"]
+        frontend = None if described is None else cast(frontends.FrontEnd, _built(described, frontends))
         network = _built(config["network"], zoo) if network is None else network
         network.load_state_dict(load_file(folder / "model.safetensors"))
         classifier = Classifier(network, frontend, config["labels"], config["duration"], config["outputs"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder} is not a classifier that can be read: {str(error).strip()}") from error
     # channels last: the same numbers, and convolutions on a CPU take less than half the time
-    return classifier.to(find_device(device), memory_format=torch.channels_last).eval()
+    classifier.to(find_device(device))
+    classifier.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # missing in torch's stub
+    return classifier.eval()
 
 
 def find_device(name: str) -> torch.device:

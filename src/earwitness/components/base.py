@@ -79,11 +79,11 @@ class Regions(Components):
 
     def collect(self, values: Float[Tensor, "*x"]) -> Float[Tensor, "*shape"]:
         values = values.reshape(-1, *values.shape[-len(self.groups) :]).sum(0)
-        cut = [i for i, group in enumerate(self.groups) if group is not None]
-        for axis, dimension in zip(self.axes, cut, strict=True):
+        cut = {i: group for i, group in enumerate(self.groups) if group is not None}
+        for axis, (dimension, group) in zip(self.axes, cut.items(), strict=True):
             size = list(values.shape)
             size[dimension] = axis.size
-            values = values.new_zeros(size).index_add_(dimension, self.groups[dimension], values)
+            values = values.new_zeros(size).index_add_(dimension, group, values)
         return values.sum([i for i in range(values.ndim) if i not in cut]) if len(cut) < values.ndim else values
 
 

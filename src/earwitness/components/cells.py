@@ -7,6 +7,7 @@ what the network eats goes to the band and segment that its centre lies in.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import torch
@@ -102,10 +103,11 @@ def _regions(factorization, classifier, clip, frequency: Axis | None, time: Axis
         raise UsageError('the features of this model are samples, without frequencies: use stage="waveform"')
     axes, groups = [], []
     for place in places:
-        if wanted[place.name] is None:
+        along = wanted[place.name]
+        if along is None:
             groups.append(None)
             continue
-        axis, group = _assign(place, wanted[place.name])
+        axis, group = _assign(place, along)
         axes.append(axis)
         groups.append(torch.from_numpy(group).to(x.device))
     baselines, note = baseline_features(factorization.baseline, classifier, clip, "features", x)
@@ -147,8 +149,8 @@ def _segments(audio: Audio, seconds: float | None, count: int | None, edges: Seq
         inner = [float(e) for e in edges]
         bounds = [audio.start, *(e for e in inner if audio.start < e < audio.end), audio.end]
     else:
-        if seconds is not None:
-            count = max(1, round(audio.duration / seconds))
+        if count is None:  # one of the three is always given
+            count = max(1, round(audio.duration / cast(float, seconds)))
         if count > len(audio.samples):
             raise UsageError(f"{len(audio.samples)} samples cannot be cut into {count} segments: make them longer")
         bounds = np.linspace(audio.start, audio.end, count + 1)

@@ -51,11 +51,11 @@ class Explainer(ABC):
     @final
     def __call__(self, question: Question) -> Explanation:
         """Answer a question. Cost: `cost(question.size)` evaluations, and one each for the clip and its baseline."""
-        if self.stage not in (None, "input") and getattr(question, "components", None) is not None:
-            stage = question.components.stage
-            if stage != self.stage:
+        if self.stage not in (None, "input"):
+            cut = getattr(question, "components", None)
+            if cut is not None and cut.stage != self.stage:
                 raise UsageError(
-                    f"{type(self).__name__} works at the stage {self.stage!r}, and the clip is cut at {stage!r}"
+                    f"{type(self).__name__} works at the stage {self.stage!r}, and the clip is cut at {cut.stage!r}"
                 )
         start = time.perf_counter()
         with counting((self.cost(question.size) + 2) * len(question.baselines)) as count:

@@ -64,8 +64,7 @@ def predict(question: AudioQuestion, logits: torch.Tensor) -> Prediction:
 
 def listen(explanation: "Explanation", mask: np.ndarray, remove: bool, match_level: bool) -> Heard:
     """See `Explanation.hear`."""
-    question = _asked(explanation)
-    clip = question.audio
+    question, clip = _asked(explanation)
     kept = question.components.sound(torch.as_tensor(mask, dtype=torch.float32, device=clip.samples.device))
     if kept is None:
         kept = carry_mask(mask, question.axes, clip).samples
@@ -78,13 +77,13 @@ def listen(explanation: "Explanation", mask: np.ndarray, remove: bool, match_lev
     return Heard(audio, score, predict(question, logits[0]), 1 - mask if remove else mask, gain)
 
 
-def _asked(explanation: "Explanation") -> AudioQuestion:
+def _asked(explanation: "Explanation") -> tuple[AudioQuestion, Audio]:
     question = explanation.question
     if question is None:
         raise UsageError("this explanation was loaded from a file and has no question: ask again to hear it")
     if not isinstance(question, AudioQuestion) or not isinstance(question.audio, Audio):
         raise UsageError("there is no sound behind this explanation (a game, or ready features): it cannot be heard")
-    return question
+    return question, question.audio
 
 
 def _matching_gain(audio: Audio, clip: Audio) -> float:

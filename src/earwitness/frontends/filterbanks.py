@@ -24,6 +24,8 @@ from earwitness.frontends.stft import Spectrum, frame_axis, level_step
 class Filterbank(nn.Module):
     """`[B, 1, bins, time]` to `[B, 1, bands, time]` by a fixed matrix `[bands, bins]`."""
 
+    weights: Tensor
+
     def __init__(self, weights: np.ndarray) -> None:
         super().__init__()
         self.register_buffer("weights", torch.tensor(weights, dtype=torch.float32), persistent=False)

@@ -19,6 +19,8 @@ from earwitness.frontends.base import FrontEnd, PerClip, Standardise
 class Spectrum(nn.Module):
     """`[B, time]` to |STFT|^power, `[B, 1, frequency, time]`."""
 
+    window: Tensor
+
     def __init__(self, n_fft: int, hop_length: int, power: float) -> None:
         super().__init__()
         if n_fft < 2 or hop_length < 1:

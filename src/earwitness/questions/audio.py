@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -121,7 +122,7 @@ def prepared(classifier: Classifier, audio: "Audio | Tensor | np.ndarray | str |
         raise InputError(
             f"expected a recording (ew.load(path), ew.Audio(samples, sample_rate) or a path), not {type(audio).__name__}"
         )
-    audio = audio.resampled(classifier.sample_rate)
+    audio = audio.resampled(classifier.frontend.sample_rate)
     if classifier.duration is not None and audio.duration > SLACK * classifier.duration:
         raise InputError(
             f"the recording lasts {audio.duration:.2f} s and the model takes {classifier.duration:g} s: explain a window of "
@@ -156,7 +157,7 @@ def default_components(classifier: Classifier, audio: Audio | Tensor, stage: str
     if isinstance(classifier.frontend, Waveform):
         if stage == "input":
             return Segments(count=64)
-        return Cells(bands=8, seconds=audio.duration / 8)
+        return Cells(bands=8, seconds=cast(Audio, audio).duration / 8)
     return Bins() if stage == "input" else Grid(8, 8)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import final
+from typing import cast, final
 
 import numpy as np
 import torch
@@ -144,7 +144,7 @@ class Question(ABC):
         chosen = range(len(self.baselines)) if baseline is None else (baseline,)
         with self._asking():
             return torch.cat([
-                sum(ask(rows, index).double().cpu() for index in chosen) / len(chosen)
+                cast(Tensor, sum(ask(rows, index).double().cpu() for index in chosen)) / len(chosen)
                 for rows in self._masks(masks).split(self.batch)
             ])  # fmt: skip
 

@@ -93,7 +93,7 @@ def plot_explanation(explanation: Explanation, path: str | os.PathLike | None = 
     if heard:
         _draw_spectrogram(panels[0], audio)
         said = explanation.prediction
-        panels[0].set_title(f"the clip: {said.label} ({said.probability:.2f})")
+        panels[0].set_title("the clip" + (f": {said.label} ({said.probability:.2f})" if said else ""))
     _draw_map(figure, panels[-1], explanation)
     asked = f": why {explanation.target}?" if heard else ""
     panels[-1].set_title(f"{explanation.method}{asked}")

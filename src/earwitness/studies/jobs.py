@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from earwitness.components import FACTORIZATIONS, Factorization
 from earwitness.components.base import Baseline
 from earwitness.errors import EarwitnessError, InputError, UsageError
 from earwitness.explainers import METHODS, Explainer
-from earwitness.explanations import Explanation, Heard
+from earwitness.explanations import Explanation, Heard, Prediction
 from earwitness.fingerprints import fingerprint
 from earwitness.naming import build, kebab
 from earwitness.questions.audio import SLACK, default_components
@@ -122,7 +122,7 @@ def run_recording(
 
 def describe(explanation: Explanation) -> dict[str, Any]:
     """An explanation as plain numbers and words."""
-    audio = explanation.question.audio
+    audio: Audio = cast(Any, explanation.question).audio  # a job's explanations are of recordings
     full = {"time": [audio.start, audio.end], "frequency": [0.0, audio.sample_rate / 2]}
     components = []
     for index in np.ndindex(explanation.shape):
@@ -130,7 +130,7 @@ def describe(explanation: Explanation) -> dict[str, Any]:
         maps = {"value": explanation.values, "stderr": explanation.stderr, "signed": explanation.signed}
         numbers = {name: None if array is None else float(array[index]) for name, array in maps.items()}
         components.append(full | place | numbers)
-    said = explanation.prediction
+    said = cast(Prediction, explanation.prediction)
     return {
         "method": explanation.method,
         "settings": explanation.settings,
@@ -225,7 +225,7 @@ def run_windows(
     for window in audio.windows(job.classifier.duration):
         place = f"{window.start:.1f}-{window.end:.1f} s"
         try:
-            explanation, record = job.run(window, None if out is None else out / f"at-{window.start:07.2f}s")
+            _, record = job.run(window, None if out is None else out / f"at-{window.start:07.2f}s")
         except UsageError:
             raise
         except EarwitnessError as error:
@@ -233,5 +233,5 @@ def run_windows(
             told(f"{place}: {error}")
         else:
             records.append(record)
-            told(f"{place}: {explanation.prediction.label} ({explanation.prediction.probability:.2f})")
+            told(f"{place}: {record['prediction']['label']} ({record['prediction']['probability']:.2f})")
     return records, failures

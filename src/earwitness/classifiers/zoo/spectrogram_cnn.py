@@ -36,6 +36,9 @@ class SmallSpecCNN(nn.Module):
 class BandNorm(nn.Module):
     """(x - mean of the band) / deviation, with fixed numbers that `fit` takes from a training set."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, bands: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(bands, 1))
