@@ -123,7 +123,12 @@ def test_a_baseline_changes_the_answer(clip, model, tmp_path):
         (["--target", "dgo"], 2, "Did you mean dog"),
         (["--method", "sobool"], 2, "unknown method 'sobool'. Did you mean sobol"),
         (["--method", "sobol:desings=4"], 2, "Did you mean designs"),
-        (["--method", "sobol:designs=1"], 2, "2 designs or more"),
+        (["--method", "sobol:designs=1"], 2, "designs must be a whole number 2 or more"),
+        (["--method", "sobol:designs=2.5"], 2, "designs must be a whole number"),
+        (["--method", "random:seed=-1"], 2, "seed must be a whole number 0 or more"),
+        (["--seed", "-1"], 2, "seed"),
+        (["--components", "segments:edges=0.2"], 2, "edges must be ascending seconds"),
+        (["--components", "bands:300"], 2, "ask for fewer"),
         (["--components", "grids"], 2, "Did you mean grid"),
         (["--components", "grid:0,4"], 2, "frequency must be a whole number above 0"),
         (["--components", "segments:seconds=-1"], 2, "above 0"),
@@ -201,6 +206,31 @@ def test_long_recordings_are_explained_in_windows_with_their_own_times(model, tm
     assert np.allclose([w["time"] for w in record["windows"]], [[0.0, 0.5], [1.0, 1.5], [1.2, 1.7]])
     assert [f["time"] for f in record["failures"]] == [[0.5, 1.0]]
     assert "silence" in record["failures"][0]["error"]
+
+
+def test_loud_clips_are_turned_down_together(model, tmp_path):
+    loud = written(tmp_path / "loud.wav", 20 * tone(0.5), subtype="FLOAT")
+    record = json.loads(explain(loud, model, tmp_path / "out", "--json").stdout)
+    kept, removed, whole = (
+        ew.load(path).samples for path in (*[record["files"][k] for k in ("kept", "removed")], loud)
+    )
+    lower = -record["heard"]["kept"]["gain_db"]
+    assert lower == -record["heard"]["removed"]["gain_db"] > 3 and "all alike" in record["warnings"][0]
+    assert (kept + removed - whole * 10 ** (-lower / 20)).abs().max() < 2 / 32768 + 1e-6
+
+
+def test_results_of_two_runs_never_mix(model, clip, tmp_path):
+    long = written(tmp_path / "long.wav", tone(1.5))
+    explain(long, model, tmp_path / "out", "--windows")
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    assert explain(clip, model, tmp_path / "out").exit_code == 0
+    left = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert left == ["explanation.json", "kept.wav", "map.npz", "notes.txt", "plot.png", "removed.wav"]
+
+
+def test_a_trained_model_is_not_replaced_unasked(model):
+    result = run("train", "tones", "--out", model, "--epochs", 1)
+    assert result.exit_code == 2 and "--force" in result.stderr
 
 
 def test_bad_models_are_told(clip, model, tmp_path):

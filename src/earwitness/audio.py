@@ -66,7 +66,7 @@ class Audio:
 
     @property
     def rms_db(self) -> float:
-        """Root-mean-square level in dB below full scale (0 dB: a square wave at full scale); -inf for silence."""
+        """Root-mean-square level in dB relative to full scale (0 dB: a square wave at full scale); -inf for silence."""
         power = float(self.samples.double().square().mean())
         return 10 * float(np.log10(power)) if power > 0 else -np.inf
 
@@ -97,10 +97,15 @@ class Audio:
         return replace(self, samples=samples, start=start, provenance=(*self.provenance, done))
 
     def windows(self, duration: float) -> "Iterator[Audio]":
-        """The whole clip in windows of `duration` seconds; the last one is moved back so as to be full."""
-        count = max(1, int(np.ceil(round(self.duration / _seconds(duration), 9))))
-        for index in range(count):
-            yield self.window(max(self.start, min(self.start + index * duration, self.end - duration)), duration)
+        """The whole clip in windows of `duration` seconds; the last one is moved back so as to be full.
+
+        A rest of less than 1 % of `duration` is left with the last window.
+        """
+        count = max(1, int(np.ceil(self.duration / _seconds(duration) - 0.01)))
+        for index in range(count - 1):
+            yield self.window(self.start + index * duration, duration)
+        last = max(self.start, min(self.start + (count - 1) * duration, self.end - duration))
+        yield self.window(last, self.end - last)
 
     def save(self, path: str | os.PathLike) -> float:
         """Write 16-bit sound (the suffix names the format: wav, flac, ...). Returns the gain that was applied.
@@ -158,7 +163,7 @@ def _write(audio: Audio, path: Path) -> float:
         soundfile.write(part, gain * audio.samples.cpu().numpy(), audio.sample_rate, subtype=_subtype(path))
         part.replace(path)
     except (OSError, RuntimeError) as error:
-        raise InputError(f"cannot write {path}: {error}") from error
+        raise InputError(f"cannot write {path}: {error} Is the disk full?") from error
     finally:
         with suppress(OSError):
             part.unlink()
@@ -198,8 +203,8 @@ def _ogg_cut_short(path: Path) -> bool:
 
 
 def _float(samples: Any) -> Tensor:
-    """Float32, integers scaled to full scale 1.0 (unsigned ones have their zero in the middle)."""
-    tensor = samples.detach() if isinstance(samples, Tensor) else _tensor(samples)
+    """Float32 of its own, integers scaled to full scale 1.0 (unsigned ones have their zero in the middle)."""
+    tensor = samples.detach().clone() if isinstance(samples, Tensor) else _tensor(samples)
     if tensor.dtype == torch.bool or tensor.is_complex():
         raise InputError(f"samples must be real numbers, not {tensor.dtype}")
     if tensor.is_floating_point():

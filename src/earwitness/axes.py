@@ -89,6 +89,10 @@ def carry(values: np.ndarray, source: tuple[Axis, ...], target: tuple[Axis, ...]
     missing = [axis.name for axis in target if axis.name not in names]
     if missing:
         raise InputError(f"cannot carry a map over {names} to an axis that it lacks: {', '.join(missing)}")
+    units = {axis.name: axis.unit for axis in source}
+    for axis in target:
+        if axis.unit != units[axis.name]:
+            raise InputError(f"the {axis.name} of the map is in {units[axis.name]!r} and is wanted in {axis.unit!r}")
     for place in reversed(range(len(source))):
         if names[place] not in [axis.name for axis in target]:
             values = np.average(values, axis=place, weights=np.diff(source[place].edges))

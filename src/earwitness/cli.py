@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import earwitness
-from earwitness.errors import EarwitnessError
+from earwitness.errors import EarwitnessError, UsageError
 
 EPILOG = "Exit codes: 0 ok, 2 usage, 3 bad input or model, 4 finished with failures, 130 interrupted."
 app = typer.Typer(
@@ -36,7 +36,7 @@ Clip = Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg, mp3, ..
 Model = Annotated[Path, typer.Option("--model", "-m", help="The folder of a classifier.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; made if it is not there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks; errors are still told.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 METHOD_HELP = "A method with its options: sobol, sobol:designs=64, saliency, ... (`earwitness methods` lists them)."
@@ -57,7 +57,7 @@ def telling() -> Iterator[None]:
         errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt as interrupt:
-        errors.print("interrupted: what was finished is kept")
+        errors.print("interrupted")
         raise typer.Exit(130) from interrupt
     except BrokenPipeError as error:  # the reader of our output went away
         sys.stderr.close()
@@ -72,7 +72,7 @@ def watching(quiet: bool) -> Iterator[None]:
     """A bar on stderr while the model is asked."""
     from earwitness.progress_bars import progress
 
-    with nullcontext() if quiet else progress():
+    with nullcontext() if quiet else progress(console=errors):
         yield
 
 
@@ -149,6 +149,8 @@ def show(explanations: list, record: dict[str, Any], out: Path, as_json: bool) -
 def print_summary(explanation, record: dict[str, Any], out: Path) -> None:
     """What a person wants to know, on stdout."""
     said = record["prediction"]
+    print("; ".join(explanation.provenance["clip"] or ["a synthetic clip"]))
+    print(f"Cut at the {explanation.provenance['stage']} by {explanation.provenance['components']}")
     print(f"The model says {said['label']} ({said['probability']:.2f}).")
     print(
         f"Score of {record['target']}: {record['score']:.2f} {record['unit']}; "
@@ -214,6 +216,7 @@ def train_command(
         int | None, typer.Option(min=1, help="Passes over the data; each data set has its default.")
     ] = None,
     seed: Seed = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the classifier that lies in the folder.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -221,6 +224,9 @@ def train_command(
     with telling():
         from earwitness.progress_bars import bar
         from earwitness.studies.recipes import train
+
+        if (out / "config.json").exists() and not force:
+            raise UsageError(f"{out} holds a classifier already: choose another folder, or --force to replace it")
 
         with nullcontext(None) if quiet else bar(f"training {name}", errors) as advance:
 

@@ -35,7 +35,7 @@ class ModelError(EarwitnessError):
     """A classifier cannot be used: wrong shape, missing file, no gradient."""
 
 
-def unknown(what: str, asked: object, known: Iterable[str]) -> UsageError:
+def unknown(what: str, asked: object, known: Iterable[object]) -> UsageError:
     """The error for a name that nobody knows, with the nearest names that somebody does."""
     names = [str(name) for name in known]
     near = get_close_matches(str(asked), names, n=3)
@@ -52,10 +52,11 @@ def positive(**options: object) -> None:
             raise UsageError(f"{name} must be a number above 0, not {value!r}")
 
 
-def whole(**options: object) -> None:
-    """Raise a `UsageError` for the first option that is not a whole number above 0 (or None)."""
+def whole(*, least: int = 1, **options: object) -> None:
+    """Raise a `UsageError` for the first option that is not a whole number, `least` or more (or None)."""
     for name, value in options.items():
         if value is not None and (
-            isinstance(value, bool) or not isinstance(value, SupportsIndex) or not index(value) > 0
+            isinstance(value, bool) or not isinstance(value, SupportsIndex) or index(value) < least
         ):
-            raise UsageError(f"{name} must be a whole number above 0, not {value!r}")
+            wanted = "above 0" if least == 1 else f"{least} or more"
+            raise UsageError(f"{name} must be a whole number {wanted}, not {value!r}")

@@ -31,7 +31,7 @@ def bar(what: str, console: Console | None = None) -> Iterator[Callable[[int, in
 
 
 @contextmanager
-def progress(what: str = "asking the model") -> Iterator[None]:
+def progress(what: str = "asking the model", console: Console | None = None) -> Iterator[None]:
     """Show a bar on stderr while explainers inside ask their model."""
-    with bar(what) as advance, reporting(advance):
+    with bar(what, console) as advance, reporting(advance):
         yield

@@ -43,6 +43,8 @@ def find_target(asked: "str | int | Target", labels: Sequence[str]) -> Target:
         return Target(int(asked))
     if isinstance(asked, str) and asked in labels:
         return Target(list(labels).index(asked))
+    if isinstance(asked, str) and asked.isdigit():
+        return find_target(int(asked), labels)
     if isinstance(asked, str) and " - " in asked:
         first, second = (part.strip() for part in asked.split(" - ", 1))
         if first == second:

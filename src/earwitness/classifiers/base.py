@@ -8,6 +8,7 @@ end), or `network.<module path>` (behind a layer).
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 
 import numpy as np
 import torch
@@ -42,8 +43,10 @@ class Classifier(nn.Module):
         if outputs not in ("logits", "probabilities"):
             raise unknown("kind of outputs", outputs, ("logits", "probabilities"))
         self.network, self.frontend = network, frontend
-        self.labels = tuple(str(label) for label in labels)
+        self.labels = _distinct(labels)
         self.duration, self.outputs = duration, outputs
+        if frontend is not None:
+            frontend.to(self.device)
 
     @property
     def sample_rate(self) -> int | None:
@@ -52,8 +55,8 @@ class Classifier(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
-        return next((p.device for p in self.parameters()), torch.device("cpu"))
+        """Where the network is."""
+        return next((p.device for p in chain(self.network.parameters(), self.network.buffers())), torch.device("cpu"))
 
     @property
     def unit(self) -> str:
@@ -107,6 +110,13 @@ class Classifier(nn.Module):
         return logits.softmax(1) if self.outputs == "logits" else logits
 
 
+def _distinct(labels: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(str(label) for label in labels)
+    if len(set(names)) < len(names):
+        raise ModelError(f"each label needs a name of its own: {', '.join(names)}")
+    return names
+
+
 def _layer(classifier: Classifier, stage: str) -> nn.Module:
     modules = dict(classifier.named_modules())
     if stage not in modules or not stage.startswith("network"):
@@ -128,6 +138,8 @@ def _answer(classifier: Classifier, features: Tensor) -> Tensor:
     """The network's logits, or a `ModelError` that says why there are none."""
     try:
         logits = classifier.network(features)
+    except torch.OutOfMemoryError as error:
+        raise ModelError('out of memory: ask with a smaller batch, or on device="cpu"') from error
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(
@@ -170,8 +182,11 @@ class _Asked(nn.Module):
     def forward(self, waveform: Tensor) -> Tensor:
         if waveform.requires_grad:
             raise ModelError("a black box has no gradient: choose a method that only asks, such as Sobol")
-        x = waveform.cpu().numpy()
-        scores = self.function(x) if self.batched else [self.function(row) for row in x]
+        x = waveform.detach().cpu().numpy().copy()  # its own: the function may write into it
+        try:
+            scores = self.function(x) if self.batched else [self.function(row) for row in x]
+        except Exception as error:
+            raise ModelError(f"the black box failed on {list(x.shape)}: {type(error).__name__}: {error}") from error
         scores = torch.as_tensor(np.asarray(scores, dtype=np.float32))
         if scores.ndim == 0 or len(scores) != len(x):
             raise ModelError(

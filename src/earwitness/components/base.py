@@ -95,7 +95,8 @@ class Factorization(ABC):
         "silence" (default): what the stage answers to digital silence, with the clip's own statistics.
         "noise": the clip's noise floor: noise (seeded) with the 10 % quantile over time of each frequency's level.
         an `Audio`: another clip, repeated or cut to the length.  A tuple of these: the score is averaged over them.
-        At the features also "zero" (bare zeros), "mean" and "minimum" (of each frequency over time), "blur".
+        "zero": bare zeros (of a waveform, silence).
+        At the features also "mean" and "minimum" (of each frequency over time), "blur".
     """
 
     baseline: Baseline = field(default="silence", kw_only=True)

@@ -37,7 +37,7 @@ def noise_floor(audio: Audio, quantile: float = 0.1, seed: int = 0) -> Float[Ten
 def baseline_sound(kind: str | Audio, audio: Audio) -> tuple[Float[Tensor, "time"], str]:
     """`[time]` and its description."""
     if isinstance(kind, Audio):
-        other = kind.resampled(audio.sample_rate).samples
+        other = kind.resampled(audio.sample_rate).samples.to(audio.samples.device)
         times = -(-len(audio.samples) // len(other))
         return other.repeat(times)[: len(audio.samples)], "another clip"
     if kind == "silence" or kind == "zero":
@@ -51,7 +51,7 @@ def baseline_sound(kind: str | Audio, audio: Audio) -> tuple[Float[Tensor, "time
 
 def baseline_sounds(baseline: Baseline, audio: Audio) -> tuple[Float[Tensor, "baselines time"], str]:
     """`[K, time]` and their description."""
-    kinds = baseline if isinstance(baseline, tuple) else (baseline,)
+    kinds = baseline if isinstance(baseline, tuple | list) else (baseline,)
     sounds, notes = zip(*(baseline_sound(kind, audio) for kind in kinds), strict=True)
     return torch.stack(sounds), ", ".join(dict.fromkeys(notes))
 
@@ -60,7 +60,7 @@ def baseline_features(
     baseline: Baseline, classifier: Classifier, clip: Audio | Tensor, stage: str, x: Float[Tensor, "*x"]
 ) -> tuple[Float[Tensor, "baselines *x"], str]:
     """`[K, *x]` and their description, at a stage where the clip is `x` `[*x]`."""
-    kinds = baseline if isinstance(baseline, tuple) else (baseline,)
+    kinds = baseline if isinstance(baseline, tuple | list) else (baseline,)
     made = [_feature(kind, classifier, clip, stage, x) for kind in kinds]
     return torch.stack([b for b, _ in made]), ", ".join(dict.fromkeys(note for _, note in made))
 

@@ -41,6 +41,8 @@ class Pieces(Components):
         self.axes = tuple(axis for axis in (frequency, time) if axis is not None)
         self.banded = frequency is not None
         self.bands = _split(audio.samples, audio.sample_rate, frequency)
+        if frequency is not None and not self._filled(audio.sample_rate, frequency):
+            raise UsageError(f"some of {frequency.size} bands are narrower than the STFT can tell apart: ask for fewer")
         self.differences = self.bands - _split(baselines, audio.sample_rate, frequency)
         positions = audio.start + (np.arange(len(audio.samples)) + 0.5) / audio.sample_rate
         windows = np.ones((1, len(positions))) if time is None else partition(time.edges, positions, RAMP["time"])
@@ -48,6 +50,12 @@ class Pieces(Components):
             raise UsageError("the clip cannot be cut into segments that hold no sample: make them longer")
         self.spans = [(int(w.nonzero()[0][0]), int(w.nonzero()[0][-1]) + 1) for w in windows]
         self.windows = torch.from_numpy(windows).float().to(audio.samples.device)
+
+    @staticmethod
+    def _filled(sample_rate: int, frequency: Axis) -> bool:
+        """Whether every band holds a bin of the STFT."""
+        bins = np.arange(window_length(sample_rate) // 2 + 1) * sample_rate / window_length(sample_rate)
+        return bool(np.histogram(bins, frequency.edges)[0].all())
 
     def mix(self, masks: Float[Tensor, "batch *shape"], baseline: int = 0) -> Float[Tensor, "batch time"]:
         return self.baselines[baseline] + self._weigh(masks, self.differences[baseline])
@@ -115,7 +123,7 @@ def _regions(factorization, classifier, clip, frequency: Axis | None, time: Axis
 
 
 def _assign(places: Axis, wanted: Axis) -> tuple[Axis, np.ndarray]:
-    """Each place to the wanted place in which its centre lies; wanted places that get none are merged into the next."""
+    """Each place to the wanted place in which its centre lies; wanted places that get none go to the one below."""
     edges = np.asarray(wanted.edges)
     group = np.clip(np.searchsorted(edges, places.centers, "right") - 1, 0, wanted.size - 1)
     used, group = np.unique(group, return_inverse=True)
@@ -157,6 +165,13 @@ def _segments(audio: Audio, seconds: float | None, count: int | None, edges: Seq
     return Axis("time", "s", tuple(bounds))
 
 
+def _ascending(edges: Sequence[float]) -> bool:
+    try:
+        return np.ndim(edges) == 1 and bool(np.isfinite(edges).all() and (np.diff(np.asarray(edges, float)) > 0).all())
+    except (TypeError, ValueError):
+        return False
+
+
 def _bands(sample_rate: int, bands: int, scale: str) -> Axis:
     return Axis("frequency", "Hz", tuple(spaced(scale, 0.0, sample_rate / 2, bands + 1)))
 
@@ -174,6 +189,8 @@ class Segments(_Cut):
     edges: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
+        if self.edges is not None and not _ascending(self.edges):
+            raise UsageError(f"edges must be ascending seconds, such as (0.1, 0.25), not {self.edges!r}")
         given = sum(value is not None for value in (self.seconds, self.count, self.edges))
         if given > 1:
             raise UsageError("give Segments one of seconds, count and edges")

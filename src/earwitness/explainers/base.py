@@ -57,6 +57,7 @@ class Explainer(ABC):
                 raise UsageError(
                     f"{type(self).__name__} works at the stage {self.stage!r}, and the clip is cut at {cut.stage!r}"
                 )
+        seed = getattr(self, "seed", None)
         start = time.perf_counter()
         with counting((self.cost(question.size) + 2) * len(question.baselines)) as count:
             found = self.attribute(question)
@@ -67,7 +68,7 @@ class Explainer(ABC):
             kind=self.kind,
             method=kebab(type(self)),
             settings=repr(self),
-            seed=getattr(self, "seed", None),
+            seed=None if seed is None else int(seed),
             stderr=found.stderr,
             signed=found.signed,
             others=found.others,

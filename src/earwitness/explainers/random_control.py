@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from earwitness.errors import whole
 from earwitness.explainers.base import Attribution, Explainer
 from earwitness.questions import Question
 
@@ -16,6 +17,9 @@ class Random(Explainer):
     seed: int = 0
 
     kind: ClassVar[str] = "importance"
+
+    def __post_init__(self) -> None:
+        whole(least=0, seed=self.seed)
 
     def cost(self, size: int) -> int:
         return 0

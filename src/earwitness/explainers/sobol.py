@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from earwitness.errors import UsageError, unknown
+from earwitness.errors import UsageError, positive, unknown, whole
 from earwitness.explainers.base import Attribution, Explainer
 from earwitness.numerics.designs import SAMPLERS, block_points, exchanges
 from earwitness.numerics.sobol_indices import (
@@ -28,6 +28,7 @@ from earwitness.numerics.sobol_indices import (
 from earwitness.questions import Question
 
 FLAT = 4 * float(np.finfo(np.float32).eps)  # of the largest score: what single precision cannot tell from a constant
+CONSTANT = "the score is the same for every mask"
 NUMBERS = 2**21  # levels in the masks that are made at once: 16 MB
 
 
@@ -39,6 +40,7 @@ class Sobol(Explainer):
     seed: of the masks; the same seed gives the same masks for any batch size.
     estimator: "importance" (importance-sampled Jansen, the default), "jansen", "saltelli" (the same as "homma"), "janon",
         "glen".
+        For a score that jumps (hard decisions) take "jansen": weights of close pairs then scatter the default.
     sampler: "sobol" (scrambled), "sobol-plain", "halton", "lhs", "monte-carlo".
     amplitude: None mixes with the baseline (inpainting), levels 0 to 1; a number s in (0, 1] scales each component by 1 - s
         to 1 + s instead. Blurring is a baseline: `Grid(8, 8, baseline="blur")`.
@@ -49,9 +51,10 @@ class Sobol(Explainer):
     `signed` is the least-squares slope of the score on each level, in units of the score: for (+) or against (-).
     `others`: "first_order", and "first_order_stderr", "signed_stderr". A score that does not change gives zeros and a warning.
 
-    Cost: designs x (components + 1) evaluations. With 64 components and 32 designs, on `models/tones` ranks correlate 0.97 with
-    the converged ones and values are 9 % off (published setting: 0.93 and 30 %); on a clip of `models/esc10`, 0.93 and 26 %
-    (0.93 and 18 %). See `benchmarks/sobol_evaluations.py`; the standard errors say how it is for yours.
+    Cost: designs x (components + 1) evaluations for each baseline.
+    With 64 components and 32 designs, on `models/tones` ranks correlate 0.97 with the converged ones and values are 9 % off
+    (published setting: 0.93 and 30 %); on a clip of `models/esc10`, 0.93 and 26 % (0.93 and 18 %). See
+    `benchmarks/sobol_evaluations.py`; the standard errors say how it is for yours.
     Source: Fel et al. (2021), "Look at the Variance!"; see `numerics.sobol_indices` for the estimators.
     Differs: the second design matrix is not evaluated, as no estimator uses it; the default estimator and sampler (see
     `paper`); a constant score gives 0, not NaN; amplitude is centred on the clip as it is, where the well-known
@@ -68,8 +71,9 @@ class Sobol(Explainer):
     axioms: ClassVar[tuple[str, ...]] = ("dummy",)
 
     def __post_init__(self) -> None:
-        if self.designs < 2:
-            raise UsageError(f"Sobol needs 2 designs or more to see a variance, not {self.designs}")
+        whole(least=2, designs=self.designs)  # one has no variance
+        whole(least=0, seed=self.seed)
+        positive(amplitude=self.amplitude)
         if self.estimator not in ESTIMATORS:
             raise unknown("estimator", self.estimator, ESTIMATORS)
         if self.sampler not in SAMPLERS:
@@ -89,9 +93,8 @@ class Sobol(Explainer):
 
     def attribute(self, question: Question) -> Attribution:
         pairs, shape = self._evaluate(question), question.shape
-        zero, reason = np.zeros(shape), self._nothing_to_share(pairs)
-        if reason:
-            return Attribution(zero, zero, zero, {"first_order": zero}, (reason,))
+        if reason := self._nothing_to_share(pairs):
+            return _zeros(shape, reason, known=reason == CONSTANT and jackknife(pairs, slopes) is not None)
         total, signed = ESTIMATORS[self.estimator], self._slopes
         errors = {
             "values": jackknife(pairs, total),
@@ -128,10 +131,16 @@ class Sobol(Explainer):
         if not _flat(pairs.a):
             return ""
         if _flat(np.column_stack([pairs.a, pairs.c])):
-            return "the score is the same for every mask"
+            return CONSTANT
         if self.estimator == "importance":  # which knows the variance from the pairs as well
             return ""
         return 'the score is the same for every base mask: take more designs, or estimator="importance"'
+
+
+def _zeros(shape: tuple[int, ...], reason: str, known: bool) -> Attribution:
+    """Nothing, and why; with standard errors of 0 where that is known."""
+    values, stderr, signed, first = np.zeros((4, *shape))
+    return Attribution(values, stderr if known else None, signed, {"first_order": first}, (reason,))
 
 
 def _flat(y: np.ndarray) -> bool:

@@ -28,18 +28,22 @@ class Explanation(Record):
     ) -> "Explanation":
         """Any map put on the table: another library's attribution, a drawing, a guess.
 
-        values: `[*shape]` like the question's components.  kind: "share", "effect", "importance" or "mask".
+        values: `[*shape]` like the question's components, or `[*x]` or `[1, *x]` like what stands at its stage (captum's maps):
+            these are summed over each component.  kind: "share", "effect", "importance" or "mask".
         known: other fields of the explanation. `score` and `baseline` are asked for if they are not among them.
+        Cost: two evaluations and baseline, if they are.
         """
         if "score" not in known:
             ends = question.value(np.stack([np.ones(question.shape), np.zeros(question.shape)])).tolist()
             known |= {"score": ends[0], "baseline": ends[1]}
-        values = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
+        given = torch.as_tensor(values).detach().cpu()
+        if given.shape != question.shape and given.shape in (question.x.shape, (1, *question.x.shape)):
+            given = question.collect(given.reshape(question.x.shape).to(question.x)).cpu()
         where = {"axes": question.axes, "unit": question.unit, "provenance": provenance(question), "question": question}
         if isinstance(question, AudioQuestion):
             where["target"] = question.resolved.name(question.classifier.labels)
             where["prediction"] = predict(question, question.clip_logits)
-        return cls(values=np.asarray(values, np.float64), kind=kind, **where, **known)
+        return cls(values=given.double().numpy(), kind=kind, **where, **known)
 
     def mask(self, keep: float | None = 0.2, *, against: bool = False) -> np.ndarray:
         """`[*shape]`, which components to keep: the best `keep` (a share of all) as 1, the others as 0.

@@ -34,7 +34,7 @@ class Record:
     signed: for or against: the slope of the score on each component, in units of the target.
     others: further maps `[*shape]` by name.  kind: see above.  unit: of the score.  axes: of the components.
     score, baseline: value(1) and value(0); `total` is their difference.
-    method, settings, target, labels, prediction, evaluations, seconds, seed, warnings, provenance: where it comes from.
+    method, settings, target, prediction, evaluations, seconds, seed, warnings, provenance: where it comes from.
     question: what was asked; None when loaded from a file.
     """
 
@@ -67,8 +67,8 @@ class Record:
                 raise InputError(
                     f"{name} must be shaped like the components, {list(shape)}, not {list(np.shape(array))}"
                 )
-        if not np.all(np.isfinite(self.values)):
-            raise InputError(f"{int((~np.isfinite(self.values)).sum())} values are NaN or infinite")
+            if array is not None and not np.all(np.isfinite(array)):
+                raise InputError(f"{int((~np.isfinite(array)).sum())} {name} are NaN or infinite")
         missing = (
             (f"the shares miss {self.gap:.0%} of the total that they should add up to",)
             if (self.gap or 0) > MOST

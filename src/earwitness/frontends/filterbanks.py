@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from earwitness.axes import Axis
-from earwitness.errors import UsageError
+from earwitness.errors import UsageError, positive, unknown, whole
 from earwitness.frontends.base import FrontEnd, Standardise
 from earwitness.frontends.scales import SCALES, erb_bandwidth, spaced
 from earwitness.frontends.stft import Spectrum, frame_axis, level_step
@@ -114,7 +114,9 @@ class LogMel(_Banked):
         standardise: bool = False,
     ) -> None:
         high = sample_rate / 2 if fmax is None else fmax
-        _check_range(fmin, high, sample_rate)
+        _check(fmin, high, sample_rate, n_mels, power)
+        if norm not in ("slaney", None):
+            raise unknown("norm of the filters", norm, ("slaney", None))
         weights = mel_weights(sample_rate, n_fft, n_mels, fmin, high, mel_scale, norm)
         super().__init__(sample_rate, n_fft, hop_length, weights, power, level, amin, ref, top_db, standardise)
         self.n_mels, self.fmin, self.fmax, self.mel_scale, self.norm = n_mels, fmin, high, mel_scale, norm
@@ -151,7 +153,7 @@ class LogERB(_Banked):
         standardise: bool = False,
     ) -> None:
         high = sample_rate / 2 if fmax is None else fmax
-        _check_range(fmin, high, sample_rate)
+        _check(fmin, high, sample_rate, n_bands, power)
         edges = spaced("erb", fmin, high, 2 * n_bands + 1)
         weights = erb_weights(sample_rate, n_fft, edges[1::2])
         super().__init__(sample_rate, n_fft, hop_length, weights, power, level, amin, ref, top_db, standardise)
@@ -163,7 +165,9 @@ class LogERB(_Banked):
         return spaced("erb", self.fmin, self.fmax, self.n_bands + 1)
 
 
-def _check_range(low: float, high: float, sample_rate: int) -> None:
+def _check(low: float, high: float, sample_rate: int, bands: int, power: float) -> None:
+    whole(bands=bands)
+    positive(power=power)
     if not 0 <= low < high <= sample_rate / 2:
         raise UsageError(
             f"need 0 <= fmin < fmax <= {sample_rate / 2:g} Hz (half the sample rate), not {low:g} and {high:g}"

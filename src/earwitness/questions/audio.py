@@ -59,10 +59,7 @@ class AudioQuestion(Question):
         """`[classes]`: what the model answers to the clip itself."""
         x = self.audio.samples if isinstance(self.audio, Audio) else self.audio
         with evaluating(self.classifier), torch.no_grad():
-            logits = self.classifier(x[None])[0].cpu()
-        if not torch.isfinite(logits).all():
-            raise ModelError("the model answers NaN or infinity to this clip: it cannot be explained")
-        return logits
+            return _finite(self.classifier(x[None])[0].cpu())
 
     @cached_property
     def resolved(self) -> Target:
@@ -106,10 +103,16 @@ class AudioQuestion(Question):
     def answer(self, audio: Audio) -> Float[Tensor, "1 classes"]:
         """`[1, classes]`: what the model says to another sound, through its own front end."""
         with self._asking(), torch.no_grad():
-            return self.classifier(audio.samples[None].to(self.classifier.device)).cpu()
+            return _finite(self.classifier(audio.samples[None].to(self.classifier.device)).cpu())
 
     def _asking(self) -> AbstractContextManager:
         return evaluating(self.classifier)
+
+
+def _finite(logits: Tensor) -> Tensor:
+    if not torch.isfinite(logits).all():
+        raise ModelError("the model answers NaN or infinity to this clip: it cannot be explained")
+    return logits
 
 
 def prepared(classifier: Classifier, audio: "Audio | Tensor | np.ndarray | str | os.PathLike") -> Audio | Tensor:
@@ -150,7 +153,8 @@ def _features(classifier: Classifier, features) -> Tensor:
 
 
 def default_components(classifier: Classifier, audio: Audio | Tensor, stage: str | None) -> Factorization:
-    """A sensible cut: an 8 x 8 grid of what the network eats; for networks on samples 8 bands x 8 segments of sound.
+    """A sensible cut: an 8 x 8 grid of what the network eats (less where that is smaller); for networks on samples 8 bands x
+    8 segments of sound.
 
     stage: "input" for methods that look at the input itself; they get every bin, or 64 segments of samples.
     """
@@ -158,7 +162,17 @@ def default_components(classifier: Classifier, audio: Audio | Tensor, stage: str
         if stage == "input":
             return Segments(count=64)
         return Cells(bands=8, seconds=cast(Audio, audio).duration / 8)
-    return Bins() if stage == "input" else Grid(8, 8)
+    sizes = audio.shape if isinstance(audio, Tensor) else _sizes(classifier, audio)
+    return Bins() if stage == "input" or len(sizes) < 2 else Grid(min(8, sizes[-2]), min(8, sizes[-1]))
+
+
+def _sizes(classifier: Classifier, audio: Audio) -> list[int]:
+    sizes = [axis.size for axis in classifier.axes("features", len(audio.samples))]
+    if sizes[-1] < 2:
+        raise InputError(
+            f"the clip is too short: {audio.duration:.3f} s are one frame of the features. Take a longer clip"
+        )
+    return sizes
 
 
 def ask(

@@ -167,9 +167,10 @@ def _counted(answers: Tensor) -> Tensor:
 
 def _slope(score: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
     """d sum(score) / d at, leaving no gradient anywhere else; each row's score depends on its own row alone."""
-    at = at.detach().requires_grad_()
-    answers = _counted(score(at))
-    if not answers.requires_grad:
-        raise ModelError("the model gives no gradient: choose a method that only asks, such as Sobol")
-    (slope,) = torch.autograd.grad(answers.sum(), at, allow_unused=True)
+    with torch.inference_mode(False), torch.enable_grad():  # also where the caller has turned gradients off
+        at = at.detach().clone().requires_grad_()
+        answers = _counted(score(at))
+        if not answers.requires_grad:
+            raise ModelError("the model gives no gradient: choose a method that only asks, such as Sobol")
+        (slope,) = torch.autograd.grad(answers.sum(), at, allow_unused=True)
     return torch.zeros_like(at) if slope is None else slope.detach()

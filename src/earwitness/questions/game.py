@@ -1,6 +1,8 @@
 """A bare game: any function of the mask. Every explainer can be tried, and every law tested, without a sound."""
 
 from collections.abc import Callable
+from operator import index
+from typing import SupportsIndex
 
 import numpy as np
 import torch
@@ -24,13 +26,13 @@ class Game(Question):
 
     def __init__(
         self,
-        shape: int | tuple[int, ...],
+        shape: SupportsIndex | tuple[int, ...],
         function: Callable[[Tensor], Tensor],
         gradient: Callable[[Tensor], Tensor] | None = None,
         cause: np.ndarray | None = None,
         batch: int = 1024,
     ) -> None:
-        places = (shape,) if isinstance(shape, int) else tuple(shape)
+        places = (index(shape),) if isinstance(shape, SupportsIndex) else tuple(shape)
         names = ("frequency", "time") if len(places) == 2 else [f"component{i or ''}" for i in range(len(places))]
         self.axes = tuple(counted(name, size) for name, size in zip(names, places, strict=True))
         self.function, self.given_gradient, self.cause, self.batch = function, gradient, cause, batch

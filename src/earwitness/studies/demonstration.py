@@ -7,16 +7,14 @@ them is compared with chance, the share that an even map would have there.
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from earwitness.audio import load
+from earwitness.axes import carry
 from earwitness.classifiers import Classifier, load_classifier
 from earwitness.components import Grid
 from earwitness.data.synthetic import Tones
 from earwitness.errors import ModelError
 from earwitness.explainers import Sobol
 from earwitness.explanations import Explanation
-from earwitness.questions import ask
 from earwitness.studies import jobs
 
 
@@ -50,11 +48,10 @@ def _recording(classifier: Classifier, clip: Path, out: Path, seed: int) -> tupl
 
 def _scene(classifier: Classifier, out: Path, seed: int) -> tuple[Explanation, dict[str, Any]]:
     scene = Tones(snr_db=10.0)(seed, "high")
-    question = ask(classifier, scene.audio, Grid(8, 8), scene.label, truth=scene.truth)
     explanation, record = jobs.Job(classifier, Sobol(seed=seed), scene.label, Grid(8, 8)).run(scene.audio, out)
-    filled = np.asarray(question.cause)
+    filled = carry(*scene.truth, explanation.axes)
     cause = filled >= 0.25 * filled.max()
-    share, chance = float(explanation.values[cause].sum() / explanation.values.sum()), float(cause.mean())
+    share, chance = float(explanation.values[cause].sum() / max(explanation.values.sum(), 1e-12)), float(cause.mean())
     scene.audio.save(out / "clip.wav")
     scene.cause.save(out / "cause.wav")
     record["files"] |= {"clip": str(out / "clip.wav"), "cause": str(out / "cause.wav")}

@@ -28,6 +28,9 @@ from earwitness.naming import build, kebab
 from earwitness.questions.audio import SLACK, default_components
 from earwitness.studies.explaining import explain
 
+TOP = 32767 / 32768  # the largest 16-bit sample
+WRITTEN = "explanation.json map.npz plot.png kept.wav removed.wav clip.wav cause.wav".split()
+
 
 @dataclass(frozen=True)
 class Job:
@@ -51,7 +54,7 @@ class Job:
         if not 0 < self.keep <= 1:
             raise UsageError(f"keep is a share of the components, above 0 and at most 1, not {self.keep!r}")
 
-    def run(self, audio: Audio, out: Path | None) -> tuple[Explanation, dict[str, Any]]:
+    def run(self, audio: Audio, out: Path) -> tuple[Explanation, dict[str, Any]]:
         """Explain one clip; `out`: the folder for the files, made if it is not there."""
         if self.classifier.frontend is None:
             raise UsageError(
@@ -65,9 +68,27 @@ class Job:
             "kept": explanation.hear(self.keep, match_level=self.match_level),
             "removed": explanation.hear(self.keep, remove=True, match_level=self.match_level),
         }
-        record = describe(explanation) | {"heard": {name: _said(sound) for name, sound in heard.items()}}
-        record["files"] = {} if out is None else write_files(explanation, heard, out)
+        record = describe(explanation)
+        lower = _without_clipping(heard)
+        if lower:
+            record["warnings"].append(f"the sounds are written {lower:.1f} dB lower, all alike, so that none clips")
+        record["heard"] = {name: _said(sound) for name, sound in heard.items()}
+        if not explanation.mask(self.keep).any():
+            record["warnings"].append(f"no component argues for {explanation.target}: what is kept is silence")
+        record["files"] = write_files(explanation, heard, out)
         return explanation, record
+
+
+def _without_clipping(heard: dict[str, Heard]) -> float:
+    """Turn all sounds down alike, in place, until the loudest fits into 16 bit; returns by how many dB."""
+    loudest = max(sound.audio.peak for sound in heard.values())
+    if loudest <= TOP:
+        return 0.0
+    lower = 20 * float(np.log10(loudest / TOP))
+    for name, sound in heard.items():
+        quieter = sound.audio.with_samples(sound.audio.samples * TOP / loudest, f"{lower:.1f} dB lower")
+        heard[name] = replace(sound, audio=quieter, gain_db=sound.gain_db - lower)
+    return lower
 
 
 def make_job(
@@ -101,23 +122,27 @@ def run_recording(
     """
     if windows and at is not None:
         raise UsageError("--at chooses one window and --windows takes all: give one of them")
+    if windows and job.classifier.duration is None:
+        raise UsageError("this model takes recordings of any length: leave --windows out, or choose a part with --at")
     audio = load(clip, job.classifier.sample_rate)
-    explanations = []
-    if windows:
-        records, failures = run_windows(job, audio, out, told)
-        record = {"method": kebab(type(job.explainer)), "windows": records, "failures": failures}
-        make_folder(out)
-    else:
-        audio, said = first_window(audio, job.classifier, at)
-        if said:
-            told(said)
-        explanation, record = job.run(audio, out)
-        record["warnings"] += [said] if said else []
-        explanations.append(explanation)
     content = {"clip": fingerprint(audio.samples), "model": fingerprint(job.classifier)}
-    record = {"clip": str(clip), "model": job.model} | record | {"fingerprints": content}
-    write_json(record, out / "explanation.json")
-    return explanations, record
+    head: dict[str, Any] = {"clip": str(clip), "model": job.model, "fingerprints": content}
+    if windows:
+        record = head | {"method": kebab(type(job.explainer)), "windows": [], "failures": []}
+        make_folder(out)
+        clear(out)
+        try:
+            run_windows(job, audio, out, told, record["windows"], record["failures"])
+        finally:  # what was finished is kept, also after Ctrl-C
+            write_json(record, out / "explanation.json")
+        return [], record
+    audio, said = first_window(audio, job.classifier, at)
+    if said:
+        told(said)
+    explanation, record = job.run(audio, out)
+    record["warnings"] += [said] if said else []
+    write_json(head | record, out / "explanation.json")
+    return [explanation], head | record
 
 
 def describe(explanation: Explanation) -> dict[str, Any]:
@@ -167,12 +192,22 @@ def _said(sound: Heard) -> dict[str, Any]:
 def write_files(explanation: Explanation, heard: dict[str, Heard], out: Path) -> dict[str, str]:
     """The map, the sounds and the picture, into a folder; returns their paths."""
     make_folder(out)
+    clear(out)
     files = {"map": out / "map.npz", **{name: out / f"{name}.wav" for name in heard}, "plot": out / "plot.png"}
     explanation.save(files["map"])
     for name, sound in heard.items():
         sound.save(files[name])
     explanation.plot(files["plot"])
     return {name: str(path) for name, path in files.items()}
+
+
+def clear(out: Path) -> None:
+    """Remove what an earlier run left in a folder (its own files, no others), so that results of two runs never mix."""
+    for folder in (*out.glob("window-*"), out):
+        for name in WRITTEN:
+            (folder / name).unlink(missing_ok=True)
+        if folder != out and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def make_folder(out: Path) -> None:
@@ -212,20 +247,15 @@ def first_window(audio: Audio, classifier: Classifier, at: float | None) -> tupl
     )
 
 
-def run_windows(
-    job: Job, audio: Audio, out: Path | None, told: Callable[[str], None]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def run_windows(job: Job, audio: Audio, out: Path, told: Callable[[str], None], records: list, failures: list) -> None:
     """Explain a recording window by window; a window that cannot be explained is a failure and not the end.
 
-    Returns the records and the failures (`time`, `error`). `told` gets a line for each window.
+    Adds to the records and to the failures (`time`, `error`). `told` gets a line for each window.
     """
-    if job.classifier.duration is None:
-        raise UsageError("this model takes recordings of any length: leave --windows out, or choose a part with --at")
-    records, failures = [], []
-    for window in audio.windows(job.classifier.duration):
+    for index, window in enumerate(audio.windows(cast(float, job.classifier.duration))):
         place = f"{window.start:.1f}-{window.end:.1f} s"
         try:
-            _, record = job.run(window, None if out is None else out / f"at-{window.start:07.2f}s")
+            _, record = job.run(window, out / f"window-{index:03d}")
         except UsageError:
             raise
         except EarwitnessError as error:
@@ -234,4 +264,3 @@ def run_windows(
         else:
             records.append(record)
             told(f"{place}: {record['prediction']['label']} ({record['prediction']['probability']:.2f})")
-    return records, failures

@@ -89,10 +89,11 @@ def samples_hash(*samples: torch.Tensor) -> str:
     return hashlib.sha256(b"".join(array.float().numpy().tobytes() for array in samples)).hexdigest()
 
 
-def credit_of(data: str | os.PathLike, fallback: str = OWN_USE) -> str:
-    """The text of the `ATTRIBUTION.txt` that lies with a data set."""
-    file = Path(data) / "ATTRIBUTION.txt"
-    return f"```\n{file.read_text(encoding='utf-8').strip()}\n```" if file.is_file() else fallback
+def credit_of(data: str | os.PathLike) -> str:
+    """The text of the `ATTRIBUTION.txt` that lies with a data set (its folder, or its table); empty if there is none."""
+    folder = Path(data) if Path(data).is_dir() else Path(data).parent
+    file = folder / "ATTRIBUTION.txt"
+    return f"```\n{file.read_text(encoding='utf-8').strip()}\n```" if file.is_file() else ""
 
 
 def _table(head: tuple[str, str], rows: Mapping[str, object]) -> str:

@@ -26,7 +26,7 @@ from earwitness.classifiers import Classifier
 from earwitness.classifiers.zoo import SmallSpecCNN
 from earwitness.data.readers import Clip, class_folders, esc10, esc50, fsdd, manifest, mixtures, speech_commands
 from earwitness.data.synthetic import Recipe, Tones, scenes
-from earwitness.errors import InputError, UsageError, unknown
+from earwitness.errors import InputError, UsageError, unknown, whole
 from earwitness.frontends import LogSTFT
 from earwitness.studies.event_training import EventRecipe, answers, powers, train_events
 from earwitness.studies.model_cards import OWN_USE, Card, checkpoint_in, credit_of, data_hash, publish, samples_hash
@@ -95,6 +95,8 @@ def train(
     data: the folder of the data set, or the CSV of a manifest; None for the tones, which are made here.
     held_out: the fold, split or other group that is tested on; else the set's own, or 20 % of each label.
     """
+    whole(least=0, seed=seed)
+    whole(epochs=epochs)
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)
     given = {"epochs": epochs, "seed": seed, "held_out": held_out}
@@ -109,7 +111,7 @@ def train(
     if name == "esc10":
         return train_esc10(data, out, progress=progress, **options)
     options = {"held_out": chosen.held_out} | options
-    credit = credit_of(data) + "\n\n" + OWN_USE
+    credit = f"{credit_of(data)}\n\n{OWN_USE}".strip()
     return train_clips(
         chosen.read(data), out, recipe=chosen.recipe, title=name, progress=progress, credit=credit,
         command=_command(name, data, out, **given), **options,
@@ -191,7 +193,7 @@ def train_esc10(
 
     return train_clips(
         esc10(data), out, recipe=recipe, seed=seed, held_out=held_out, progress=progress, further=on_mixtures,
-        title="ESC-10" + (", an event in front of a background" if mixing else ""), credit=credit_of(data),
+        title="ESC-10" + (", an event in front of a background" if mixing else ""), credit=credit_of(data) or OWN_USE,
         notes=() if recipe != EventRecipe() or seed else (FIVE_FOLDS,),
         command=_command(
             "esc10", data, out,
