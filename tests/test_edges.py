@@ -100,3 +100,12 @@ def test_settings_that_make_no_sense(wrong):
 def test_a_numpy_seed_is_saved(tmp_path):
     ew.Sobol(2, seed=np.int64(3))(ew.Game(np.int64(3), lambda m: m.sum(1))).save(tmp_path / "e.npz")
     assert ew.Explanation.load(tmp_path / "e.npz").seed == 3
+
+
+def test_a_vague_leader_is_told():
+    vague = ew.Sobol(4, sampler="monte-carlo", estimator="jansen")(
+        ew.Game(6, lambda m: (m.prod(1) > 0.02).float() + m[:, 0])
+    )
+    sure = ew.Sobol(64)(ew.Game(6, lambda m: m[:, 0]))
+    assert not sure.warnings and vague.stderr.max() > 0
+    assert any("is uncertain" in said for said in vague.warnings)

@@ -278,7 +278,7 @@ def test_one_block_has_no_standard_error():
     assert jackknife(evaluate(wavy, 5, 3), slopes) is not None
 
 
-# ---- figures of the literature, on the plain sequence (shared/specs/sobol-wavlm-emotion.md, 1.6)
+# ---- Ishigami on the plain sequence of 1024 points, as NumPy and SciPy give it
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from earwitness.explanations import Explanation
 from earwitness.naming import kebab
 from earwitness.questions import Question, counting
 
+VAGUE = 1 / 3  # a standard error that is too large a part of its value
+
 
 @dataclass(frozen=True)
 class Attribution:
@@ -74,7 +76,18 @@ class Explainer(ABC):
             others=found.others,
             score=float(ends[0]),
             baseline=float(ends[1]),
-            warnings=found.warnings,
+            warnings=(*found.warnings, *_doubts(found)),
             evaluations=count.evaluations,
             seconds=time.perf_counter() - start,
         )
+
+
+def _doubts(found: Attribution) -> tuple[str, ...]:
+    """What to say where even the largest value is not known well."""
+    if found.stderr is None:
+        return ()
+    best = np.argmax(found.values)
+    value, error = abs(found.values.flat[best]), found.stderr.flat[best]
+    if error <= VAGUE * value:
+        return ()
+    return (f"the largest value, {value:.2g} ± {error:.2g}, is uncertain: take more samples before trusting the order",)
