@@ -20,7 +20,7 @@ PACKAGE = "earwitness"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
 ROWS = (
-    ("errors", "fingerprints", "statistics", "numerics", "audio", "axes", "naming"),
+    ("errors", "fingerprints", "statistics", "numerics", "audio", "axes", "naming", "writing"),
     ("frontends", "targets", "carrying"),
     ("classifiers", "data", "training"),
     ("components", "attacks"),
@@ -32,7 +32,7 @@ ROWS = (
     ("cli", "__main__"),
 )
 ROW = {part: row for row, parts in enumerate(ROWS) for part in parts}
-EVERYWHERE = ("errors",)  # the one module of the first row that the others in it build on
+EVERYWHERE = ("errors", "writing")  # the modules of the first row that the others in it build on
 LONERS = ("explainers", "metrics")  # one method or experiment per file: a file imports its base and never a sibling
 EXCEPTION = ("explanations.explanation", "reports.figures")  # Explanation.plot reaches down, inside the function
 LAZY = ("cli", "__main__")  # whose functions may import what they need when they run

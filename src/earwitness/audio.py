@@ -8,7 +8,6 @@ Source: libsndfile reads and writes the files (wav, flac, ogg, mp3, ...), soxr r
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from earwitness.errors import InputError
+from earwitness.writing import appearing
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,15 +158,8 @@ def _write(audio: Audio, path: Path) -> float:
         raise InputError(f"cannot write {path.name!r}: use a suffix that libsndfile writes, such as .wav or .flac")
     top = 32767 / 32768  # the largest 16-bit sample
     gain = min(1.0, top / audio.peak) if audio.peak > 0 else 1.0
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
+    with appearing(path) as part:
         soundfile.write(part, gain * audio.samples.cpu().numpy(), audio.sample_rate, subtype=_subtype(path))
-        part.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise InputError(f"cannot write {path}: {error} Is the disk full?") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
     return gain
 
 

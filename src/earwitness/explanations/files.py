@@ -3,9 +3,7 @@
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
@@ -15,6 +13,7 @@ import earwitness
 from earwitness.axes import Axis
 from earwitness.errors import InputError
 from earwitness.explanations.listening import Prediction
+from earwitness.writing import appearing
 
 if TYPE_CHECKING:
     from earwitness.explanations.explanation import Explanation
@@ -30,17 +29,8 @@ def write(explanation: "Explanation", path: str | os.PathLike) -> None:
     head["axes"] = [asdict(axis) for axis in explanation.axes]
     head["prediction"] = asdict(explanation.prediction) if explanation.prediction else None
     head["version"] = earwitness.__version__
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez(file, head=np.array(json.dumps(head)), **{k: v for k, v in arrays.items() if v is not None})
-        part.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
+    with appearing(path) as part, part.open("wb") as file:
+        np.savez(file, head=np.array(json.dumps(head)), **{k: v for k, v in arrays.items() if v is not None})
 
 
 def read(path: str | os.PathLike, make: Callable[..., "Explanation"]) -> "Explanation":

@@ -4,7 +4,6 @@ This module draws what it is given and computes no explanation.
 """
 
 import os
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,6 +14,7 @@ from earwitness.axes import Axis
 from earwitness.carrying import analyse, window_length
 from earwitness.errors import InputError
 from earwitness.explanations import Explanation
+from earwitness.writing import appearing
 
 SIGNED = ("share", "effect")
 
@@ -104,12 +104,8 @@ def plot_explanation(explanation: Explanation, path: str | os.PathLike | None = 
 
 def save_figure(figure: Figure, path: str | os.PathLike) -> None:
     """Write a figure whole or not at all."""
-    path = Path(path)
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        figure.savefig(part, dpi=130)
-        part.replace(path)
-    except (OSError, ValueError) as error:
+        with appearing(path) as part:
+            figure.savefig(part, dpi=130)
+    except ValueError as error:  # a suffix that matplotlib doesn't write
         raise InputError(f"cannot write {path}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)

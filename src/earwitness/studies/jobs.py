@@ -27,6 +27,7 @@ from earwitness.fingerprints import fingerprint
 from earwitness.naming import build, kebab
 from earwitness.questions.audio import SLACK, default_components
 from earwitness.studies.explaining import explain
+from earwitness.writing import appearing
 
 TOP = 32767 / 32768  # the largest 16-bit sample
 WRITTEN = "explanation.json map.npz plot.png kept.wav removed.wav clip.wav cause.wav".split()
@@ -220,14 +221,8 @@ def make_folder(out: Path) -> None:
 
 def write_json(record: dict[str, Any], path: Path) -> None:
     """Write a JSON object whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with appearing(path) as part:
         part.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
-        part.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def first_window(audio: Audio, classifier: Classifier, at: float | None) -> tuple[Audio, str | None]:
