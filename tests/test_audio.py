@@ -171,7 +171,7 @@ def test_saving_replaces_the_whole_file_or_nothing(clip, tmp_path, monkeypatch):
 @pytest.mark.skipif(sys.platform != "linux", reason="limits file sizes")
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
 def test_a_disk_that_fills_up(tmp_path, suffix):
-    """In a process that may write 20 kB a file, which fails like a full disk."""
+    """In a process that may write 20 kB a file, which fails like a full disk; it leaves no cut-off bytecode behind (-B)."""
     code = f"""
 import resource, numpy as np, earwitness as ew
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
@@ -180,7 +180,7 @@ try:
 except ew.InputError as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert f"cannot write clip.{suffix}" in done.stdout, done.stderr
     assert list(tmp_path.iterdir()) == []
 

@@ -257,7 +257,7 @@ def command(*arguments: object, **options) -> subprocess.Popen:
     """The command in a process of its own, which minds Ctrl-C even where the tests run in the background."""
     options = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)} | options
     return subprocess.Popen(
-        [sys.executable, "-m", "earwitness.cli", *map(str, arguments)],
+        [sys.executable, "-B", "-m", "earwitness.cli", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
     )  # fmt: skip
 
