@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from earwitness.audio import Audio
-from earwitness.axes import Axis
+from earwitness.axes import Axis, counted
 from earwitness.classifiers.base import Classifier
 
 Baseline = str | Audio | tuple
@@ -104,3 +104,14 @@ class Factorization(ABC):
     @abstractmethod
     def __call__(self, classifier: Classifier, clip: Audio | Tensor) -> Components:
         """Cut a clip (or ready features, where the classifier has no front end)."""
+
+
+def features_of(classifier: Classifier, clip: Audio | Tensor) -> tuple[Tensor, tuple[Axis, ...]]:
+    """What the network eats, and the axes of its last dimensions."""
+    if not isinstance(clip, Audio):
+        names = ("frequency", "time")[-min(2, clip.ndim) :]
+        return clip, tuple(counted(name, clip.shape[name_at - len(names)]) for name_at, name in enumerate(names))
+    with torch.no_grad():
+        x = classifier.at("features", clip.samples[None])[0]
+    axes = classifier.axes("features", len(clip.samples))
+    return x, tuple(axis.shifted(clip.start) if axis.name == "time" else axis for axis in axes)

@@ -5,6 +5,7 @@ raised-cosine cross-fades, so the pieces add up to the clip and nothing clicks. 
 what the network eats goes to the band and segment that its centre lies in.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -18,7 +19,7 @@ from earwitness.audio import Audio
 from earwitness.axes import Axis
 from earwitness.carrying import RAMP, analyse, partition, synthesise, window_length
 from earwitness.classifiers.base import Classifier
-from earwitness.components.base import Components, Factorization, Regions
+from earwitness.components.base import Components, Factorization, Regions, features_of
 from earwitness.components.baselines import baseline_features, baseline_sounds
 from earwitness.errors import UsageError, positive, unknown, whole
 from earwitness.frontends.scales import spaced
@@ -98,14 +99,7 @@ def _split(
 
 def _regions(factorization, classifier, clip, frequency: Axis | None, time: Axis | None) -> Regions:
     """Rows and columns of the features, by the bands and segments that their centres lie in."""
-    if not isinstance(clip, Audio):
-        raise UsageError("seconds and hertz need a front end: cut ready features with Grid or Bins")
-    with torch.no_grad():
-        x = classifier.at("features", clip.samples[None])[0]
-    places = [
-        axis.shifted(clip.start) if axis.name == "time" else axis
-        for axis in classifier.axes("features", len(clip.samples))
-    ]
+    x, places = features_of(classifier, clip)
     wanted = {"frequency": frequency, "time": time}
     if frequency is not None and "frequency" not in [axis.name for axis in places]:
         raise UsageError('the features of this model are samples, without frequencies: use stage="waveform"')
@@ -136,9 +130,9 @@ def _assign(places: Axis, wanted: Axis) -> tuple[Axis, np.ndarray]:
 class _Cut(Factorization):
     stage: str = field(default="waveform", kw_only=True)
 
+    @abstractmethod
     def _axes(self, audio: Audio) -> tuple[Axis | None, Axis | None]:
         """The frequency and the time axis to cut along; None for one that is not cut."""
-        raise NotImplementedError
 
     def __call__(self, classifier: Classifier, clip: Audio | Tensor) -> Components:
         if self.stage not in ("waveform", "features"):

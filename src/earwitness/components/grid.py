@@ -10,22 +10,10 @@ import torch
 from torch import Tensor
 
 from earwitness.audio import Audio
-from earwitness.axes import Axis, counted
 from earwitness.classifiers.base import Classifier
-from earwitness.components.base import Components, Factorization, Regions
+from earwitness.components.base import Components, Factorization, Regions, features_of
 from earwitness.components.baselines import baseline_features
 from earwitness.errors import UsageError, unknown, whole
-
-
-def _places(classifier: Classifier, clip: Audio | Tensor) -> tuple[Tensor, tuple[Axis, ...]]:
-    """What the network eats, and the axes of its last dimensions."""
-    if not isinstance(clip, Audio):
-        names = ("frequency", "time")[-min(2, clip.ndim) :]
-        return clip, tuple(counted(name, clip.shape[name_at - len(names)]) for name_at, name in enumerate(names))
-    with torch.no_grad():
-        x = classifier.at("features", clip.samples[None])[0]
-    axes = classifier.axes("features", len(clip.samples))
-    return x, tuple(axis.shifted(clip.start) if axis.name == "time" else axis for axis in axes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +21,7 @@ class Bins(Factorization):
     """Every bin of what the network eats, each a component of its own. Shape: `[frequency, time]`; stage: "features"."""
 
     def __call__(self, classifier: Classifier, clip: Audio | Tensor) -> Components:
-        x, places = _places(classifier, clip)
+        x, places = features_of(classifier, clip)
         return self._regions(classifier, clip, x, [axis.coarser(axis.size) for axis in places])
 
     def _regions(self, classifier, clip, x: Tensor, cut: list) -> Regions:
@@ -56,7 +44,7 @@ class Grid(Bins):
             raise unknown("stage for Grid", self.stage, ("features",))
 
     def __call__(self, classifier: Classifier, clip: Audio | Tensor) -> Components:
-        x, places = _places(classifier, clip)
+        x, places = features_of(classifier, clip)
         if len(places) < 2:
             raise UsageError(
                 "a grid needs features over frequency and time; use Segments or Cells for a waveform model"

@@ -63,7 +63,7 @@ class Explainer(ABC):
         start = time.perf_counter()
         with counting((self.cost(question.size) + 2) * len(question.baselines)) as count:
             found = self.attribute(question)
-            ends = question.value(np.stack([np.ones(question.shape), np.zeros(question.shape)]))
+            score, baseline = question.ends()
         return Explanation.of(
             question,
             found.values,
@@ -74,8 +74,8 @@ class Explainer(ABC):
             stderr=found.stderr,
             signed=found.signed,
             others=found.others,
-            score=float(ends[0]),
-            baseline=float(ends[1]),
+            score=score,
+            baseline=baseline,
             warnings=(*found.warnings, *_doubts(found)),
             evaluations=count.evaluations,
             seconds=time.perf_counter() - start,

@@ -34,8 +34,7 @@ class Explanation(Record):
         Cost: two evaluations and baseline, if they are.
         """
         if "score" not in known:
-            ends = question.value(np.stack([np.ones(question.shape), np.zeros(question.shape)])).tolist()
-            known |= {"score": ends[0], "baseline": ends[1]}
+            known["score"], known["baseline"] = question.ends()
         given = torch.as_tensor(values).detach().cpu()
         if given.shape != question.shape and given.shape in (question.x.shape, (1, *question.x.shape)):
             given = question.collect(given.reshape(question.x.shape).to(question.x)).cpu()

@@ -8,6 +8,7 @@ Differs: the gammatone is applied to the STFT, not as a filter in time; rows hav
 """
 
 import warnings
+from abc import abstractmethod
 
 import numpy as np
 import torch
@@ -53,9 +54,7 @@ def erb_weights(sample_rate: int, n_fft: int, centres: np.ndarray) -> np.ndarray
 
 
 class _Banked(FrontEnd):
-    """What mel and ERB share: spectrum, filterbank, level, standardise; rows at `centres` between `fmin` and `fmax`."""
-
-    scale: str
+    """What mel and ERB share: spectrum, filterbank, logarithm, normalisation; rows between `edges`."""
 
     def __init__(self, sample_rate, n_fft, hop_length, weights, power, level, amin, ref, top_db, standardise) -> None:
         empty = int((weights.sum(1) == 0).sum())
@@ -75,9 +74,9 @@ class _Banked(FrontEnd):
         self.amin, self.ref, self.top_db, self.standardise = amin, ref, top_db, standardise
 
     @property
+    @abstractmethod
     def edges(self) -> np.ndarray:
         """Band edges in hertz: half-way between centres on the scale, the outer ones at fmin and fmax."""
-        raise NotImplementedError
 
     def axes(self, n_samples: int) -> tuple[Axis, ...]:
         """Frequency (one place a band) and time."""

@@ -100,6 +100,12 @@ class Question(ABC):
         return torch.ones(1, *self.shape, device=self.x.device)
 
     @final
+    def ends(self) -> tuple[float, float]:
+        """value(1) and value(0): the score of everything, and of nothing. Cost: two evaluations a baseline."""
+        everything, nothing = self.value(torch.cat([self.ones, 0 * self.ones])).tolist()
+        return everything, nothing
+
+    @final
     def value(self, masks: Masks, baseline: int | None = None) -> Float[Tensor, "batch"]:
         """`[B]`, float64: the score of each mask `[B, *shape]`, averaged over the baselines unless one is named.
 
@@ -128,7 +134,7 @@ class Question(ABC):
     def logits(self, masks: Masks, baseline: int = 0) -> Float[Tensor, "batch classes"]:
         """`[B, classes]`: everything that the model answers to the masked inputs (games: the score alone)."""
         with self._asking(), torch.no_grad():
-            rows = self._masks(masks).split(self.batch)
+            rows = _masks(self, masks).split(self.batch)
             return torch.cat([_counted(self.answers(self.mix(part, baseline))) for part in rows]).cpu()
 
     def answers(self, x: Float[Tensor, "batch *x"]) -> Float[Tensor, "batch classes"]:
@@ -145,14 +151,16 @@ class Question(ABC):
         with self._asking():
             return torch.cat([
                 cast(Tensor, sum(ask(rows, index).double().cpu() for index in chosen)) / len(chosen)
-                for rows in self._masks(masks).split(self.batch)
+                for rows in _masks(self, masks).split(self.batch)
             ])  # fmt: skip
 
-    def _masks(self, masks: Masks) -> Float[Tensor, "batch *shape"]:
-        masks = torch.as_tensor(masks).to(self.x.device, torch.float32)
-        if masks.shape[1:] != self.shape:
-            raise InputError(f"masks must be [B, {', '.join(map(str, self.shape))}], not {list(masks.shape)}")
-        return masks
+
+def _masks(question: Question, masks: Masks) -> Float[Tensor, "batch *shape"]:
+    """The masks as a tensor beside the input; `InputError` where they are not shaped like the components."""
+    found = torch.as_tensor(masks).to(question.x.device, torch.float32)
+    if found.shape[1:] != question.shape:
+        raise InputError(f"masks must be [B, {', '.join(map(str, question.shape))}], not {list(found.shape)}")
+    return found
 
 
 def _counted(answers: Tensor) -> Tensor:
