@@ -30,11 +30,14 @@ _WHERE = {
     "studies.explaining": ("explain",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
+_PARTS = ("metrics",)  # whose names are said with theirs: ew.metrics.Deletion()
 
-__all__ = sorted(_MODULE_OF)
+__all__ = sorted([*_MODULE_OF, *_PARTS])
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PARTS:
+        return import_module(f"earwitness.{name}")
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'earwitness' has no attribute {name!r}")
     value = getattr(import_module(f"earwitness.{_MODULE_OF[name]}"), name)

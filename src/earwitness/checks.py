@@ -4,6 +4,7 @@
     checks.check_components(question.components)
     checks.check_question(question)
     checks.check_explainer(MyMethod(), expected=lambda w: np.abs(w))
+    checks.check_metric(MyMetric())
 
 Each check asserts: it raises an `AssertionError` that says what was expected and what came, and returns nothing. All
 chance in it comes from its seed.
@@ -13,6 +14,7 @@ chance in it comes from its seed.
 | components | mix(1) is the clip, mix(0) the baseline; mix is affine; `collect` undoes its spreading; kept + removed = clip |
 | question | batching changes nothing; the gradient is the slope; asking leaves no trace; a replaced question answers anew |
 | explainer | a linear game's weights come back; no effect gives 0; equals get equal values; shares add up; same seed, same bits |
+| metric | the perfect answer scores best; the negated answer never beats it; same seed, same score |
 """
 
 import copy
@@ -29,6 +31,7 @@ from earwitness.components import Components
 from earwitness.errors import UsageError
 from earwitness.explainers import Explainer
 from earwitness.explanations import Explanation
+from earwitness.metrics import Metric
 from earwitness.questions import AudioQuestion, Game, Question
 
 SIGMAS = (
@@ -203,6 +206,63 @@ def check_reproducible(explainer: Explainer, seed: int = 0) -> None:
     np.testing.assert_array_equal(again.values, first.values, "the same seed must give the same bits")
     masks = [torch.cat(rows) if rows else torch.empty(0) for rows in seen.values()]
     assert torch.equal(*masks), "the masks must not depend on the batch size"
+
+
+def check_metric(metric: Metric, seed: int = 0) -> None:
+    """A metric, on a linear game: the perfect answer scores best, the negated one never beats it, the seed decides.
+
+    The perfect answer is the weights, the cause the components that argue for the target. Tolerance: 1e-9 of the score.
+    """
+    check_perfect(metric, seed)
+    check_negated(metric, seed)
+    check_repeatable(metric, seed)
+
+
+def check_perfect(metric: Metric, seed: int = 0) -> None:
+    """Neither the weights in another order, nor noise, nor nothing scores better than the weights; the bounds hold."""
+    rng, (game, weights) = np.random.default_rng(seed), _judged(seed)
+    perfect = _scored(metric, game, weights)
+    others = [*(rng.permutation(weights) for _ in range(20)), *rng.standard_normal((20, weights.size)), 0 * weights]
+    for values in others:
+        score = _scored(metric, game, values)
+        assert not _beats(metric, score, perfect), f"the perfect answer, {perfect}, is beaten by {values}, {score}"
+
+
+def check_negated(metric: Metric, seed: int = 0) -> None:
+    """The weights with their signs changed score no better than the weights."""
+    game, weights = _judged(seed)
+    perfect, negated = _scored(metric, game, weights), _scored(metric, game, -weights)
+    assert not _beats(metric, negated, perfect), f"the negated answer, {negated}, beats the perfect one, {perfect}"
+
+
+def check_repeatable(metric: Metric, seed: int = 0) -> None:
+    """Scored twice: the same bits, also of values that are all equal; in other batches: 1e-5 of it, at most."""
+    game, weights = _judged(seed)
+    for values in (weights, 0 * weights):
+        with _untouched(game):
+            first, again = _scored(metric, game, values), _scored(metric, game, values)
+        assert first == again, f"the same seed must give the same score: it was {first!r} and is {again!r}"
+        _close("the score in batches of 3", _scored(metric, _in_batches(game, 3), values), first, 1e-5 * abs(first))
+
+
+def _judged(seed: int) -> tuple[Game, np.ndarray]:
+    """A linear game whose cause is known, and its weights."""
+    weights = np.random.default_rng(seed).permutation([3.0, -2.0, 1.5, 1.0, 1.0, 0.5, -0.5, 0.0])
+    game = linear_game(weights)
+    game.cause = (weights > 0).astype(float)
+    return game, weights
+
+
+def _scored(metric: Metric, game: Game, values: np.ndarray) -> float:
+    """The score of values put on the table; it has to keep the metric's bounds."""
+    score, (low, high) = metric(game, Explanation.of(game, values, kind="effect")), metric.bounds
+    assert (low is None or score >= low) and (high is None or score <= high), f"{score!r} is out of {metric.bounds}"
+    return score
+
+
+def _beats(metric: Metric, score: float, other: float) -> bool:
+    ahead = score - other if metric.better == "higher" else other - score
+    return ahead > 1e-9 * abs(other)
 
 
 def linear_game(weights: np.ndarray) -> Game:

@@ -15,6 +15,7 @@ from earwitness.data.synthetic import Tones
 from earwitness.errors import ModelError
 from earwitness.explainers import Sobol
 from earwitness.explanations import Explanation
+from earwitness.metrics import on_cause
 from earwitness.studies import jobs
 
 
@@ -49,8 +50,7 @@ def _recording(classifier: Classifier, clip: Path, out: Path, seed: int) -> tupl
 def _scene(classifier: Classifier, out: Path, seed: int) -> tuple[Explanation, dict[str, Any]]:
     scene = Tones(snr_db=10.0)(seed, "high")
     explanation, record = jobs.Job(classifier, Sobol(seed=seed), scene.label, Grid(8, 8)).run(scene.audio, out)
-    filled = carry(*scene.truth, explanation.axes)
-    cause = filled >= 0.25 * filled.max()
+    cause = on_cause(carry(*scene.truth, explanation.axes))
     share, chance = float(explanation.values[cause].sum() / max(explanation.values.sum(), 1e-12)), float(cause.mean())
     scene.audio.save(out / "clip.wav")
     scene.cause.save(out / "cause.wav")

@@ -1,0 +1,135 @@
+"""What a metric is: one experiment that an explanation has to face, and the number that comes out.
+
+A metric asks the question again, or knows the true cause, and holds the explanation against it. It is a frozen dataclass of
+hyper-parameters, and pure: the same question, explanation and seed give the same score.
+
+| family | what is held against what |
+|---|---|
+| "faithfulness" | the explanation against what the model does when components go |
+| "truth" | the explanation against the known cause |
+| "stability" | the explanation against explanations of nearly the same |
+| "complexity" | how much there is to look at |
+| "axioms" | the explanation against laws that it should obey |
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
+
+import numpy as np
+
+from earwitness.errors import ModelError, UsageError, positive, unknown, whole
+from earwitness.explanations import Explanation
+from earwitness.numerics import curves
+from earwitness.questions import AudioQuestion, Question
+
+FILLED = 0.25  # of the fullest component: how full of the cause one must be to belong to it
+STEPS = 64  # of a curve, where there are more components
+SCORES = ("score", "probability")
+
+
+class Score(float):
+    """A number, and the curve that it is the area of, where there is one.
+
+    shares, values: `[points]`, the share of the components at each point of the curve and the score there; else None.
+    """
+
+    shares: np.ndarray | None
+    values: np.ndarray | None
+
+    def __new__(cls, score: float, shares: np.ndarray | None = None, values: np.ndarray | None = None) -> "Score":
+        made = super().__new__(cls, score)
+        made.shares, made.values = shares, values
+        return made
+
+    def __str__(self) -> str:
+        return f"{float(self):.4g}"
+
+    def __repr__(self) -> str:
+        return f"Score({self}" + (")" if self.values is None else f", a curve of {len(self.values)} points)")
+
+
+class Metric(ABC):
+    """An experiment, as a frozen dataclass of its hyper-parameters.
+
+    better: "higher" or "lower".  bounds: the lowest and the highest score there can be; None where there is no bound.
+    family: see the module.
+    """
+
+    better: ClassVar[str]
+    bounds: ClassVar[tuple[float | None, float | None]]
+    family: ClassVar[str]
+
+    @abstractmethod
+    def __call__(self, question: Question, explanation: Explanation) -> Score:
+        """The score of an explanation of this question."""
+
+
+def values_of(question: Question, explanation: Explanation) -> np.ndarray:
+    """`[*shape]`: the values of an explanation; `UsageError` where it is one of other components."""
+    if explanation.shape != question.shape:
+        raise UsageError(
+            f"the explanation has {list(explanation.shape)} components and the question {list(question.shape)}: "
+            "cut the clip the same way for both"
+        )
+    return explanation.values
+
+
+def check_curve(steps: int | None, of: str, seed: int) -> None:
+    """`UsageError` unless these are hyper-parameters of a curve."""
+    whole(steps=steps)
+    whole(least=0, seed=seed)
+    if of not in SCORES:
+        raise unknown("score of a curve", of, SCORES)
+
+
+def curve(question: Question, steps: int | None, of: str, present: Callable[[np.ndarray], np.ndarray]) -> Score:
+    """The score while components go or come: the area below it, and the curve itself.
+
+    steps: how many, nearly equal; None for one a component, at most 64.  of: "score" or "probability".
+    present: from numbers of components `[B, 1, ...]` to the masks `[B, *shape]` at those points.
+    Cost: steps + 1 evaluations for each baseline.
+    """
+    counts = curves.counts(question.size, steps or STEPS)
+    batches = (counts[start : start + question.batch] for start in range(0, len(counts), question.batch))
+    answers = [_answers(question, of, present(part.reshape(-1, *[1] * len(question.shape)))) for part in batches]
+    shares, values = counts / question.size, np.concatenate(answers)
+    return Score(curves.area(shares, values), shares, values)
+
+
+def _answers(question: Question, of: str, masks: np.ndarray) -> np.ndarray:
+    """`[B]`: the score, or the target's probability (a margin's: the difference of the two), mean of the baselines."""
+    if of == "score":
+        return question.value(masks).numpy()
+    if not isinstance(question, AudioQuestion):
+        raise UsageError('a game has a score and no probabilities: take of="score"')
+    logits = [question.logits(masks, number).double() for number in range(len(question.baselines))]
+    found = np.mean([question.resolved(question.classifier.probabilities(each)).numpy() for each in logits], axis=0)
+    if not np.isfinite(found).all():
+        raise ModelError("the model answers NaN or infinity to some of the masked inputs: there is no curve")
+    return found
+
+
+def on_cause(cause: np.ndarray, filled: float = FILLED) -> np.ndarray:
+    """`[*shape]` of booleans: the components that belong to the cause.
+
+    cause: `[*shape]`, how much of each component the cause fills, 0 to 1.
+    filled: how full a component must be, as a share of the fullest one.
+    """
+    if not cause.max() > 0:
+        raise UsageError("the cause fills none of the components: is it the truth of this clip?")
+    return cause >= filled * cause.max()
+
+
+def cause_of(question: Question, filled: float) -> np.ndarray:
+    """`[*shape]` of booleans: `on_cause` of a question; `UsageError` where its cause is not known."""
+    if question.cause is None:
+        raise UsageError("the true cause is not known here: ask with it, ew.ask(..., truth=scene.truth)")
+    return on_cause(question.cause, filled)
+
+
+def check_filled(filled: float) -> None:
+    """`UsageError` unless this is a share, above 0 and up to 1."""
+    positive(filled=filled)
+    if filled is None or filled > 1:
+        raise UsageError(f"filled is a share of the fullest component, above 0 and up to 1, not {filled!r}")

@@ -1,0 +1,48 @@
+"""How fast does the score fall when the components that matter most go first?
+
+area of   value( all but the k most important )   over   k / size, 0 to 1            in units of the score; lower is better
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from earwitness.explanations import Explanation
+from earwitness.metrics.base import Metric, Score, check_curve, curve, values_of
+from earwitness.numerics.curves import ranks
+from earwitness.questions import Question
+
+
+@dataclass(frozen=True)
+class Deletion(Metric):
+    """The area below the score while components give way to the baseline, the largest values first.
+
+    steps: how many, nearly equal in components; None removes them one by one, or in 64 steps where there are more.
+    of: "score", the very number that was explained, in its unit; "probability", the target's, 0 to 1 (for a margin a - b the
+        difference of the two). A softmax also moves when other classes do, and hardly moves where the model is sure: hence
+        the default. Areas of scores compare methods on one clip; for other clips, (area - value(0)) / (value(1) - value(0)).
+    seed: of the order among equal values.
+
+    The curve is the score's `shares` (of components removed, 0 to 1) and `values`; both ends are in it.
+    Cost: steps + 1 evaluations for each baseline. Raises `UsageError` for the probability of a game.
+    Source: Petsiuk et al. (2018), "RISE"; its curves are those of="probability".
+    Differs: the score by default; components, not pixels; removed is what the question's baseline says, not always zeros, and
+        the mean over baselines where there are several; equal values go in a random order, not in that of the array.
+    Cannot see: whether the model knows clips with holes, so a fall may be surprise; how large values are, only their order;
+        direction, where values have none: an important component that argues against the target lifts the curve
+        (`Explanation.of(question, values * np.sign(signed), "effect")` ranks by direction).
+    """
+
+    steps: int | None = None
+    of: str = "score"
+    seed: int = 0
+
+    better: ClassVar[str] = "lower"
+    bounds: ClassVar[tuple[float | None, float | None]] = (None, None)
+    family: ClassVar[str] = "faithfulness"
+
+    def __post_init__(self) -> None:
+        check_curve(self.steps, self.of, self.seed)
+
+    def __call__(self, question: Question, explanation: Explanation) -> Score:
+        order = ranks(values_of(question, explanation), self.seed)
+        return curve(question, self.steps, self.of, lambda removed: order >= removed)

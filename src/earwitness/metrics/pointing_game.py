@@ -1,0 +1,44 @@
+"""Does the largest value lie in the true cause?
+
+hit = 1 if argmax(values) is a component of the cause, else 0
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from earwitness.explanations import Explanation
+from earwitness.metrics.base import FILLED, Metric, Score, cause_of, check_filled, values_of
+from earwitness.questions import Question
+
+
+@dataclass(frozen=True)
+class PointingGame(Metric):
+    """1 if the component with the largest value belongs to the true cause, 0 if not; the mean over clips is an accuracy.
+
+    filled: how full of the cause a component must be to belong to it, as a share of the fullest one, above 0 and up to 1.
+
+    Equal largest values share the hit: the score is the fraction of them that belongs to the cause.
+    Cost: none. Raises `UsageError` where the cause is not known, or fills no component.
+    Source: Zhang et al. (2016), "Top-down Neural Attention by Excitation Backprop".
+    Differs: no tolerance around the object; components are coarse, and `filled` says how much of one it takes.
+    Cannot see: anything but the top: how far ahead it is, and where the rest lies; whether the model used the cause at all.
+    """
+
+    filled: float = FILLED
+
+    better: ClassVar[str] = "higher"
+    bounds: ClassVar[tuple[float | None, float | None]] = (0.0, 1.0)
+    family: ClassVar[str] = "truth"
+
+    def __post_init__(self) -> None:
+        check_filled(self.filled)
+
+    def __call__(self, question: Question, explanation: Explanation) -> Score:
+        cause, values = cause_of(question, self.filled), values_of(question, explanation)
+        return Score(np.mean(cause[values == values.max()]))
+
+    def chance(self, question: Question) -> float:
+        """What a map scores on average when its components are shuffled: the share of components in the cause."""
+        return float(cause_of(question, self.filled).mean())

@@ -1,0 +1,24 @@
+"""What a curve of removal is made of: an order of the components, where to look, and the area below.
+
+area = sum over k of (y_k + y_{k+1}) / 2 * (x_{k+1} - x_k)
+"""
+
+import numpy as np
+
+
+def ranks(values: np.ndarray, seed: int) -> np.ndarray:
+    """`[*shape]`, whole numbers: 0 for the largest value, size - 1 for the smallest; equal values in a random order."""
+    chance = np.random.default_rng(seed).permutation(values.size)
+    found = np.empty(values.size, dtype=int)
+    found[np.lexsort((chance, -values.ravel()))] = np.arange(values.size)
+    return found.reshape(values.shape)
+
+
+def counts(size: int, steps: int) -> np.ndarray:
+    """`[steps + 1]`: numbers of components from 0 to `size` in nearly equal steps; all of them if steps >= size."""
+    return np.linspace(0, size, min(steps, size) + 1).round().astype(int)
+
+
+def area(x: np.ndarray, y: np.ndarray) -> float:
+    """Below the points `[points]`, joined by straight lines."""
+    return float(np.diff(x) @ (y[1:] + y[:-1]) / 2)
