@@ -77,6 +77,17 @@ def mean_interval(values: ArrayLike, level: float = 0.95, resamples: int = 9999,
     return Interval(mean, float(found.low), float(found.high), level)
 
 
+def proportion_interval(successes: int, trials: int, level: float = 0.95) -> Interval:
+    """How often something happens, with Wilson's interval: it has a width even where it always or never happened.
+
+    Source: Wilson (1927), in `scipy.stats.binomtest`.
+    """
+    if not 0 <= successes <= trials or trials < 1:
+        raise UsageError(f"{successes} successes in {trials} trials: it takes one trial or more, and no more successes")
+    found = stats.binomtest(successes, trials).proportion_ci(level, "wilson")
+    return Interval(successes / trials, float(found.low), float(found.high), level)
+
+
 def paired_difference(
     first: ArrayLike,
     second: ArrayLike,

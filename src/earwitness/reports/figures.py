@@ -47,20 +47,33 @@ def _draw_spectrogram(axes: Axes, audio: Audio) -> None:
     axes.set(xlabel="time (s)", ylabel="frequency (Hz)")
 
 
+def draw_heat(figure: Figure, axes: Axes, values: np.ndarray, places: tuple[Axis, Axis], kind: str, unit: str) -> None:
+    """Values `[frequency, time]` in the colours of their kind, with a scale beside them where they have a unit."""
+    frequency, time = places
+    mesh = axes.pcolormesh(time.edges, frequency.edges, values, rasterized=True, **_colours(values, kind))
+    if unit:
+        figure.colorbar(mesh, ax=axes, label=unit)
+    axes.set(xlabel=_axis_label(time), ylabel=_axis_label(frequency))
+    if frequency.unit == "Hz":
+        _frequency_scale(axes, frequency.edges[-1])
+
+
+def _colours(values: np.ndarray, kind: str) -> dict:
+    """Sound in greys, signed numbers in PuOr about 0, everything else in viridis from 0."""
+    if kind == "level":
+        return {"cmap": "gray_r"}
+    limit = max(float(np.abs(values).max()), 1e-12)
+    return {"cmap": "PuOr_r", "vmin": -limit, "vmax": limit} if kind in SIGNED else {"cmap": "viridis", "vmin": 0}
+
+
 def _draw_map(figure: Figure, axes: Axes, explanation: Explanation) -> None:
     values, kind = explanation.values, explanation.kind
     named = {axis.name: axis for axis in explanation.axes}
-    limit = max(float(np.abs(values).max()), 1e-12)
-    colours = {"cmap": "PuOr_r", "vmin": -limit, "vmax": limit} if kind in SIGNED else {"cmap": "viridis", "vmin": 0}
     label = f"{kind} ({explanation.unit})" if kind in SIGNED else kind
     if set(named) == {"frequency", "time"}:
         order = [axis.name for axis in explanation.axes]
         grid = values if order == ["frequency", "time"] else values.T
-        mesh = axes.pcolormesh(named["time"].edges, named["frequency"].edges, grid, **colours)
-        figure.colorbar(mesh, ax=axes, label=label)
-        axes.set(xlabel=_axis_label(named["time"]), ylabel=_axis_label(named["frequency"]))
-        if named["frequency"].unit == "Hz":
-            _frequency_scale(axes, named["frequency"].edges[-1])
+        draw_heat(figure, axes, grid, (named["frequency"], named["time"]), kind, label)
         return
     if len(explanation.axes) != 1:
         raise InputError(f"no picture for components over {list(named)}")
@@ -102,10 +115,10 @@ def plot_explanation(explanation: Explanation, path: str | os.PathLike | None = 
     return figure
 
 
-def save_figure(figure: Figure, path: str | os.PathLike) -> None:
+def save_figure(figure: Figure, path: str | os.PathLike, dpi: int = 130) -> None:
     """Write a figure whole or not at all."""
     try:
         with appearing(path) as part:
-            figure.savefig(part, dpi=130)
+            figure.savefig(part, dpi=dpi)
     except ValueError as error:  # a suffix that matplotlib doesn't write
         raise InputError(f"cannot write {path}: {error}") from error

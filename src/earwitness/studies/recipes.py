@@ -23,14 +23,14 @@ import torch
 from torch import Tensor, nn
 
 from earwitness.classifiers import Classifier
-from earwitness.classifiers.zoo import SmallSpecCNN
 from earwitness.data.readers import Clip, class_folders, esc10, esc50, fsdd, manifest, mixtures, speech_commands
-from earwitness.data.synthetic import Recipe, Tones, scenes
+from earwitness.data.synthetic import Recipe, Tones
 from earwitness.errors import InputError, UsageError, unknown, whole
 from earwitness.frontends import LogSTFT
 from earwitness.studies.event_training import EventRecipe, answers, powers, train_events
-from earwitness.studies.model_cards import OWN_USE, Card, checkpoint_in, credit_of, data_hash, publish, samples_hash
-from earwitness.training import Progress, Schedule, fit
+from earwitness.studies.model_cards import OWN_USE, Card, checkpoint_in, credit_of, data_hash, publish
+from earwitness.studies.scene_training import train_scenes
+from earwitness.training import Progress
 
 Figures = dict[str, float | int]
 PathLike = str | os.PathLike
@@ -130,39 +130,17 @@ def train_tones(
     """Train the lab's network on the lab's scenes: 2000 to learn from, 400 others to test on. A minute on one core.
 
     Returns `accuracy`, and `seconds`.
-    Source: the lab's setting is Adam 1e-3, batches of 64, 6 epochs, seed 225.
-    Differs: AdamW with a cosine.
     """
     started, frontend = time.monotonic(), LogSTFT(8000, n_fft=256, hop_length=64, standardise=True)
-    (x, y), (x_test, y_test) = (_stacked(recipe, count, (seed, part)) for part, count in enumerate(clips))
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        network = SmallSpecCNN(len(recipe.labels))
-    classifier = Classifier(network, frontend, recipe.labels)
-    with torch.no_grad():
-        features = frontend(x)
-
-    def batches(rng: np.random.Generator):
-        order = rng.permutation(len(x))
-        return ((features[chosen], y[chosen]) for chosen in np.array_split(order, max(1, len(order) // 64)))
-
-    def loss(module: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        return nn.functional.cross_entropy(module(batch[0]), batch[1])
-
-    def validate(_: nn.Module) -> dict[str, float]:
-        return {"accuracy": _accuracy(classifier(x_test), y_test)}
-
-    schedule, content = Schedule(epochs, max(1, len(x) // 64), learning_rate=1e-3), samples_hash(x, x_test)
-    history = fit(
-        network, loss, batches, schedule,
-        seed=seed, checkpoint=checkpoint_in(out), run=content, validate=validate, progress=progress,
-    )  # fmt: skip
-    figures: Figures = {"accuracy": history.epochs[-1]["accuracy"]}
+    trained = train_scenes(
+        recipe, frontend, clips=clips, epochs=epochs, seed=seed, checkpoint=checkpoint_in(out), progress=progress
+    )
+    figures: Figures = {"accuracy": trained.history[-1]["accuracy"]}
     command = _command("tones", None, out, epochs=None if epochs == 6 else epochs, seed=None if seed == 225 else seed)
     told = f"{clips[0]} synthetic scenes to learn from, {clips[1]} others to test on: `earwitness.data.synthetic.Tones`"
     publish(
-        classifier.eval(), Path(out),
-        Card("Tones", TONES, command, told, seed, content, figures, credit="No recordings. Weights: Apache-2.0."),
+        trained.classifier, Path(out),
+        Card("Tones", TONES, command, told, seed, trained.content, figures, credit="No recordings. Weights: Apache-2.0."),
     )  # fmt: skip
     return figures | {"seconds": round(time.monotonic() - started, 1)}
 
@@ -286,12 +264,6 @@ def _longest(clips: Sequence[Clip], sample_rate: int, most: float) -> float:
         if longest >= most:
             return most
     return longest
-
-
-def _stacked(recipe: Recipe, count: int, seed: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Samples `[count, time]` and the numbers of the labels of so many scenes."""
-    made = list(scenes(recipe, count, seed))
-    return torch.stack([s.audio.samples for s in made]), torch.tensor([recipe.labels.index(s.label) for s in made])
 
 
 def _accuracy(logits: Tensor, truth: Tensor) -> float:
