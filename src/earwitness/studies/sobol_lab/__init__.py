@@ -20,7 +20,7 @@ CHAPTERS: tuple[Callable[[Lab], Section], ...] = (
     sound.waveforms,
     sound.spectrograms,
     sound.data_set,
-    learning.training,
+    learning.learning_curves,
     learning.errors,
     learning.reliance,
 )

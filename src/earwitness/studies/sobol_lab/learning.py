@@ -13,7 +13,7 @@ from earwitness.studies.sobol_lab.lab import SNRS, Lab, half_widths
 SHOWN = 4  # misclassified clips
 
 
-def training(lab: Lab) -> Section:
+def learning_curves(lab: Lab) -> Section:
     """The network, and its curves."""
     trained = lab.base
     epochs = pd.DataFrame(trained.history)
