@@ -21,7 +21,7 @@ CHAPTERS: tuple[Callable[[Lab], Section], ...] = (
     sound.spectrograms,
     sound.data_set,
     learning.learning_curves,
-    learning.errors,
+    learning.mistakes,
     learning.reliance,
 )
 

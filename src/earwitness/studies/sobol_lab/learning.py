@@ -36,7 +36,7 @@ def learning_curves(lab: Lab) -> Section:
     )  # fmt: skip
 
 
-def errors(lab: Lab) -> Section:
+def mistakes(lab: Lab) -> Section:
     """Accuracy by signal-to-noise ratio, and clips that are called by the wrong name."""
     found = lab.by_snr(lab.classifier)
     table = pd.DataFrame({"snr_db": SNRS, "accuracy": [i.mean for i in found]})
