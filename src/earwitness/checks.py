@@ -253,7 +253,7 @@ def _judged(seed: int) -> tuple[Game, np.ndarray]:
     return game, weights
 
 
-def _scored(metric: Metric, game: Game, values: np.ndarray) -> float:
+def _scored(metric: Metric, game: Question, values: np.ndarray) -> float:
     """The score of values put on the table; it has to keep the metric's bounds."""
     score, (low, high) = metric(game, Explanation.of(game, values, kind="effect")), metric.bounds
     assert (low is None or score >= low) and (high is None or score <= high), f"{score!r} is out of {metric.bounds}"

@@ -6,8 +6,6 @@ hit = 1 if argmax(values) is a component of the cause, else 0
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from earwitness.explanations import Explanation
 from earwitness.metrics.base import FILLED, Metric, Score, cause_of, check_filled, values_of
 from earwitness.questions import Question
@@ -37,7 +35,7 @@ class PointingGame(Metric):
 
     def __call__(self, question: Question, explanation: Explanation) -> Score:
         cause, values = cause_of(question, self.filled), values_of(question, explanation)
-        return Score(np.mean(cause[values == values.max()]))
+        return Score(cause[values == values.max()].mean())
 
     def chance(self, question: Question) -> float:
         """What a map scores on average when its components are shuffled: the share of components in the cause."""
