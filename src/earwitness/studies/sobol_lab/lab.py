@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from earwitness.classifiers import Classifier
+from earwitness.classifiers.zoo import SmallSpecCNN
 from earwitness.components import Factorization, Grid
 from earwitness.data.synthetic import Recipe, Scene, Tones, scenes
 from earwitness.explanations import Explanation
@@ -67,6 +68,11 @@ def lab_frontend(n_fft: int = 256, hop_length: int = 64, **options: Any) -> LogS
     return LogSTFT(SAMPLE_RATE, n_fft, hop_length, **{"standardise": True, **options})
 
 
+def lab_network(classes: int) -> SmallSpecCNN:
+    """The lab's network. Channels come last in memory: the same answers, twice as fast on a CPU."""
+    return SmallSpecCNN(classes).to(memory_format=torch.channels_last)
+
+
 @dataclass(eq=False)
 class Lab:
     """A run of the lab.  say: is told what is being done, a line at a time."""
@@ -74,6 +80,7 @@ class Lab:
     settings: Settings = field(default_factory=Settings)
     say: Callable[[str], None] = lambda line: None
     _trained: dict[str, Trained] = field(default_factory=dict)
+    _known: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def base(self) -> Trained:
@@ -89,13 +96,25 @@ class Lab:
         """A network, trained when it is first asked for by this name; options as in `train_scenes`."""
         if name not in self._trained:
             s = self.settings
-            given = {"clips": s.clips, "epochs": s.epochs, "batch": s.batch, "seed": s.seed} | options
+            given = {
+                "network": lab_network,
+                "clips": s.clips,
+                "epochs": s.epochs,
+                "batch": s.batch,
+                "seed": s.seed,
+            } | options
             self._trained[name] = train_scenes(
                 recipe, frontend or lab_frontend(), progress=lambda epoch, epochs, record: self.say(
                     f"training {name}: epoch {epoch} of {epochs}, accuracy {record['accuracy']:.3f}"
                 ), **given,
             )  # fmt: skip
         return self._trained[name]
+
+    def once(self, name: Any, find: Callable[[], Any]) -> Any:
+        """What `find` answers, computed when it is first asked for by this name: chapters share it."""
+        if name not in self._known:
+            self._known[name] = find()
+        return self._known[name]
 
     def scenes(self, count: int, recipe: Recipe = LAB, purpose: int = TEST, **ingredients: Any) -> list[Scene]:
         """Scenes that nothing was trained on, always the same ones; ingredients replace those of the recipe."""
