@@ -70,7 +70,7 @@ def lab_frontend(n_fft: int = 256, hop_length: int = 64, **options: Any) -> LogS
 
 def lab_network(classes: int) -> SmallSpecCNN:
     """The lab's network. Channels come last in memory: the same answers, twice as fast on a CPU."""
-    return SmallSpecCNN(classes).to(memory_format=torch.channels_last)
+    return SmallSpecCNN(classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 @dataclass(eq=False)
