@@ -11,7 +11,7 @@ Source: the exercise is described in `docs/references.md`.
 from collections.abc import Callable, Iterator
 
 from earwitness.studies.pages import Page, Section
-from earwitness.studies.sobol_lab import learning, sound
+from earwitness.studies.sobol_lab import evidence, learning, limits, shortcuts, sound
 from earwitness.studies.sobol_lab.lab import QUICK, Lab, Settings
 
 __all__ = ["CHAPTERS", "QUICK", "Lab", "Settings", "chapters", "front_page"]
@@ -23,6 +23,11 @@ CHAPTERS: tuple[Callable[[Lab], Section], ...] = (
     learning.learning_curves,
     learning.mistakes,
     learning.reliance,
+    evidence.against_the_cause,
+    evidence.zones,
+    limits.sobol_and_saliency,
+    evidence.misleading_map,
+    shortcuts.living_on_noise,
 )
 
 
