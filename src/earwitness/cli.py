@@ -30,6 +30,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+study = typer.Typer(
+    name="study", help="Published studies, each run as one command.", no_args_is_help=True, epilog=EPILOG
+)
+app.add_typer(study)
 errors = Console(stderr=True, highlight=False)
 
 Clip = Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg, mp3, ...")]
@@ -262,6 +266,37 @@ def demo_command(
         if not as_json:
             print("\n".join(record["story"]))
         show([explanation], record, out, as_json)
+
+
+@study.command("sobol-lab", epilog=EPILOG)
+def sobol_lab_command(
+    out: Out = Path("sobol-lab"),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small run, in a minute or two, to see that everything works.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 225,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """A course on Sobol attribution for audio: its steps run, its questions answered with measurements.
+
+    The folder holds README.md with its pictures, tables (CSV) and sounds. Each section is written when it is done.
+    """
+    with telling(), watching(quiet):
+        from dataclasses import replace
+
+        from earwitness.reports.folders import write_folder
+        from earwitness.studies import sobol_lab
+
+        settings = replace(sobol_lab.QUICK if quick else sobol_lab.Settings(), seed=seed)
+        found = sobol_lab.chapters(settings, lambda line: remark(line, quiet))
+        sections = list(write_folder(sobol_lab.front_page(settings), found, out))
+        answers = {section.name.split("-")[0]: section.answer for section in sections if section.answer}
+        if as_json:
+            print_json({"study": "sobol-lab", "seed": seed, "quick": quick, "out": str(out), "answers": answers})
+        else:
+            print("\n".join(f"{question}: {answer}" for question, answer in answers.items()))
+            print(f"the page: {out / 'README.md'}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ Source: the exercise is described in `docs/references.md`.
 from collections.abc import Callable, Iterator
 
 from earwitness.studies.pages import Page, Section
-from earwitness.studies.sobol_lab import evidence, learning, limits, shortcuts, sound
+from earwitness.studies.sobol_lab import evidence, further, learning, limits, shortcuts, sound
 from earwitness.studies.sobol_lab.lab import QUICK, Lab, Settings
 
 __all__ = ["CHAPTERS", "QUICK", "Lab", "Settings", "chapters", "front_page"]
@@ -28,6 +28,8 @@ CHAPTERS: tuple[Callable[[Lab], Section], ...] = (
     limits.sobol_and_saliency,
     evidence.misleading_map,
     shortcuts.living_on_noise,
+    further.more_classes,
+    further.scales,
 )
 
 

@@ -145,8 +145,8 @@ def zones(lab: Lab) -> Section:
         "q8-zones", "Q8. Which zones should matter, and do they?",
         "One should expect the row of the tone itself: of a grid of 8, row 0 for low (0 to 484 Hz) and row 1 for high (484 to "
         "984 Hz). The other tone's row may matter as well, since its silence tells the classes apart, but what is silent "
-        "cannot be removed: with silence as its baseline Sobol does not see absence. The interferer's row should not matter. It "
-        f"is held at {INTERFERER:g} Hz here, so that it has a row of its own. Intervals: 95 % over {len(rows) // 2} clips a class.",
+        "cannot be removed: with silence as its baseline Sobol does not see absence. The interferer's row should not matter. "
+        f"It is held at {INTERFERER:g} Hz here, to have a row of its own. Intervals: 95 % over {len(rows) // 2} clips a class.",
         asks="Which zones should matter for each class?",
         answer=f"Of the mass, {low[0].mean:.0%} lies in the row of 220 Hz for low, {high[1].mean:.0%} in that of 880 Hz for "
         f"high; the interferer has {low[2].mean:.0%} and {high[2].mean:.0%}.",

@@ -59,9 +59,9 @@ def sobol_and_saliency(lab: Lab) -> Section:
         "much the total indices add up to more than 1 is the interaction.\n\n"
         "**A saturated region.** A rule that has heard enough long before the level of this clip: its gradient is zero "
         "everywhere, though removing the tone changes everything.\n\n"
-        "**The reverse.** A low clip of the lab's network: in the row of 880 Hz nothing sounds, so nothing can be removed and Sobol "
-        "gives it nothing; the gradient tells that a sound there would change the answer. And one gradient knows every bin: it "
-        f"points at {fine[0]:.0f} Hz for a tone of {fine[2]:g} Hz, where a grid of 8 rows only says {fine[1]}.",
+        "**The reverse.** A low clip of the lab's network: in the row of 880 Hz nothing sounds, so nothing can be removed and "
+        "Sobol gives it nothing; the gradient tells that a sound there would change the answer. And one gradient knows every "
+        f"bin: it points at {fine[0]:.0f} Hz for a tone of {fine[2]:g} Hz, where a grid of 8 rows only says {fine[1]}.",
         asks="What does Sobol show that saliency does not, and the reverse?",
         answer=f"Where both tones are needed saliency gives the stronger one {min(seen['220 Hz'], seen['880 Hz']):.0%} and Sobol "
         f"{min(fair['220 Hz'], fair['880 Hz']):.0%} (total indices add up to {fair['sum']:.2f}); where the rule is saturated the "
