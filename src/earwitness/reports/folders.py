@@ -73,9 +73,9 @@ def _section_text(section: Section) -> list[str]:
 
 def markdown_table(table: pd.DataFrame) -> str:
     """A table in Markdown; numbers with three digits."""
-    lines = [" | ".join(map(str, table.columns)), "|".join("---" for _ in table.columns)]
-    lines += [" | ".join(_cell(value) for value in row) for row in table.itertuples(index=False)]
-    return "\n".join(f"| {line} |" if "---" not in line else f"|{line}|" for line in lines)
+    rows = [table.columns, *table.itertuples(index=False)]
+    lines = ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(table.columns), *lines[1:]])
 
 
 def _cell(value: object) -> str:

@@ -75,9 +75,9 @@ def scales(lab: Lab) -> Section:
     sure = int((tests["p_holm"] < 0.05).sum())
     return Section(
         "12-scales", "12. Mel and ERB beside linear",
-        f"The same network on 129 linear rows, on {BANDS} mel bands and on {BANDS} ERB bands (windows of 512 samples for both, or "
-        "the lowest bands would hold no bin). A grid of 8 rows shares out the rows equally, so on mel and ERB scales its cells are "
-        f"narrow at low frequencies: 220 Hz lies in a cell of {_widths(cells)}. For the picture all maps are brought to the same "
+        f"The same network on 129 linear rows, on {BANDS} mel bands and on {BANDS} ERB bands (windows of 512 samples for both, "
+        "or the lowest bands would hold no bin). A grid of 8 rows shares out the rows equally, so on mel and ERB scales its cells "
+        f"are narrow at low frequencies: 220 Hz lies in a cell of {_widths(cells)}. For the picture all maps are brought to the same "
         f"axis in hertz. Sobol against chance, over {table['clip'].nunique()} clips: {sure} of {len(tests)} differences are "
         "significant after Holm's correction.",
         tables={"means": means, "tests": tests, "clips": table, "accuracy": _accuracies(curves)},

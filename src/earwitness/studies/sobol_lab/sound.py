@@ -15,15 +15,19 @@ def waveforms(lab: Lab) -> Section:
     """Four clips, as waveforms and to be heard, and what each is made of."""
     made = lab.scenes(4, snr_db=20.0)[:2] + lab.scenes(4, snr_db=0.0)[2:]
     snr = (20, 20, 0, 0)
-    sounds, rows, panels = {}, [], []
+    sounds, rows, whole, closely = {}, [], [], []
     for number, scene in enumerate(made):
         x, cause = scene.audio.samples.numpy(), scene.cause.samples.numpy()
         seconds, near = np.arange(len(x)) / scene.audio.sample_rate, slice(round(SHOWN * scene.audio.sample_rate))
+        title = f"{scene.label}, {snr[number]} dB"
+        whole.append(Curves(seconds, {"clip": x, "tone alone": cause}, "time (s)", "amplitude", title))
         lines = {"clip": x[near], "tone alone": cause[near]}
-        panels.append(Curves(seconds[near], lines, "time (s)", "amplitude", f"{scene.label}, {snr[number]} dB"))
+        closely.append(Curves(seconds[near], lines, "time (s)", "amplitude", f"{title}: the first 50 ms"))
         sounds[f"{number}-{scene.label}-{snr[number]}dB"] = scene.audio
         rows.append({"clip": number, "label": scene.label, "snr_db": snr[number], **levels(scene)})
-    picture = Picture(panels, "The first 50 ms of four clips, and the tone alone that makes their label.", columns=2)
+    picture = Picture(
+        whole + closely, "Four clips, whole and closely, and the tone alone that makes their label.", columns=4
+    )
     return Section(
         "01-waveforms", "1. Four clips",
         "Half a second at 8 kHz. A tone of 220 Hz is called low, one of 880 Hz high; its amplitude swells by 30 % two to six "
