@@ -11,7 +11,7 @@ Source: the exercise is described in `docs/references.md`.
 from collections.abc import Callable, Iterator
 
 from earwitness.studies.pages import Page, Section
-from earwitness.studies.sobol_lab import evidence, further, learning, limits, shortcuts, sound
+from earwitness.studies.sobol_lab import evidence, further, ingredients, learning, limits, maps, shortcuts, sound
 from earwitness.studies.sobol_lab.lab import QUICK, Lab, Settings
 
 __all__ = ["CHAPTERS", "QUICK", "Lab", "Settings", "chapters", "front_page"]
@@ -23,6 +23,8 @@ CHAPTERS: tuple[Callable[[Lab], Section], ...] = (
     learning.learning_curves,
     learning.mistakes,
     learning.reliance,
+    ingredients.modulation,
+    ingredients.phase_and_level,
     evidence.against_the_cause,
     evidence.zones,
     limits.sobol_and_saliency,
@@ -30,6 +32,11 @@ CHAPTERS: tuple[Callable[[Lab], Section], ...] = (
     shortcuts.living_on_noise,
     further.more_classes,
     further.scales,
+    maps.sobol_maps,
+    maps.grids_and_samples,
+    maps.finer_grids,
+    maps.more_samples,
+    maps.choosing_the_grid,
 )
 
 
