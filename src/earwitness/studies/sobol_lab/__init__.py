@@ -11,7 +11,7 @@ Source: the exercise is described in `docs/references.md`.
 from collections.abc import Callable, Iterator
 
 from earwitness.studies.pages import Page, Section
-from earwitness.studies.sobol_lab import evidence, further, ingredients, learning, limits, maps, shortcuts, sound
+from earwitness.studies.sobol_lab import evidence, features, further, ingredients, learning, limits, maps, shortcuts, sound
 from earwitness.studies.sobol_lab.lab import QUICK, Lab, Settings
 
 __all__ = ["CHAPTERS", "QUICK", "Lab", "Settings", "chapters", "front_page"]
@@ -25,6 +25,8 @@ CHAPTERS: tuple[Callable[[Lab], Section], ...] = (
     learning.reliance,
     ingredients.modulation,
     ingredients.phase_and_level,
+    features.logarithm,
+    features.resolution,
     evidence.against_the_cause,
     evidence.zones,
     limits.sobol_and_saliency,

@@ -8,7 +8,6 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
 from earwitness.axes import Axis
@@ -19,11 +18,11 @@ from earwitness.explanations import Explanation
 from earwitness.frontends import Waveform
 from earwitness.statistics import mean_interval
 from earwitness.studies.pages import Bars, Curves, Picture, Section
-from earwitness.studies.sobol_lab.accuracies import Accuracies, by_ingredient
+from earwitness.studies.sobol_lab.accuracies import Accuracies, by_ingredient, clips_of, margins_of
 from earwitness.studies.sobol_lab.lab import LAB, SAMPLE_RATE, Lab, lab_frontend, mass_at
 
 DEPTHS = (0.0, 0.3, 0.9)  # of the modulation; the lab's is 0.3
-NOISES = (-20.0, -15.0, -10.0, -5.0)  # dB
+NOISES = (-16.0, -12.0, -8.0, -6.0, -4.0)  # dB
 GAINS = tuple(range(-60, 50, 10))  # dB, of playback
 SAMPLES = round(LAB.seconds * SAMPLE_RATE)
 WITH, WITHOUT, RULE = "trained with modulation", "trained without", "two rows compared"
@@ -82,12 +81,12 @@ def modulation(lab: Lab) -> Section:
 
 
 def _rule_says(clean: Accuracies) -> str:
-    rule, least = clean.right[RULE][DEPTHS.index(LAB.depth)].mean(), clean.right[RULE].mean(1).min()
+    rule, least = clean.accuracy(RULE)[DEPTHS.index(LAB.depth)], clean.accuracy(RULE).min()
     return f"this one is right in {rule:.3f} of the lab's clips of 0 to 20 dB, and in at least {least:.3f} at any depth"
 
 
 def _modulation_answer(clean: Accuracies, noisy: Accuracies) -> str:
-    rule = clean.right[RULE].mean(1)
+    rule = clean.accuracy(RULE)
     trivial = "It does not keep the set from being trivial" if rule[1] > 0.95 else "The set is not trivial"
     return (
         f"{trivial}: comparing two rows of the spectrogram is right in {rule[0]:.3f} of the clips without modulation and in "
@@ -182,14 +181,14 @@ def _by_phase(lab: Lab, nets: dict[str, Classifier]) -> pd.DataFrame:
 
 def _by_gain(lab: Lab, nets: dict[str, Classifier]) -> Accuracies:
     """Accuracy on the lab's clips, played at each of `GAINS`."""
-    made = lab.scenes(lab.settings.tested)
-    right = {name: np.array([lab.right(net, made, 10 ** (gain / 20)) for gain in GAINS]) for name, net in nets.items()}
-    return Accuracies("gain_db", GAINS, right)
+    x, second = clips_of(lab.scenes(lab.settings.tested))
+    margins = {name: np.array([margins_of(net, 10 ** (gain / 20) * x) for gain in GAINS]) for name, net in nets.items()}
+    return Accuracies("gain_db", GAINS, margins, second)
 
 
 def _change(lab: Lab) -> str:
     """How far a gain moves standardised features, whose variance is 1."""
-    x, frontend = torch.stack([scene.audio.samples for scene in lab.scenes(lab.settings.explained)]), lab_frontend()
+    x, frontend = clips_of(lab.scenes(lab.settings.explained))[0], lab_frontend()
     moved = float((frontend(0.01 * x) - frontend(x)).square().mean().sqrt())
     return f"40 dB less move the features, whose variance is 1, by {moved:.2f} (RMS)."
 
@@ -197,7 +196,7 @@ def _change(lab: Lab) -> str:
 def _phase_answer(phases: pd.DataFrame, levels: Accuracies) -> str:
     at = dict(zip(zip(phases["classifier"], phases["phase"], strict=True), phases["accuracy"], strict=True))
     deep, one = (f"{at[n, 'phase 0']:.3f} to {at[n, 'all phases']:.3f}" for n in (STANDARDISED, ONE))
-    worst = {name: levels.right[name].mean(1).min() for name in (STANDARDISED, AS_IT_IS)}
+    worst = {name: levels.accuracy(name).min() for name in (STANDARDISED, AS_IT_IS)}
     lost = at[ONE, "phase 0"] - at[ONE, "all phases"] > 0.1
     return (
         f"On samples {'everything' if lost else 'little'}: from one phase to all, a linear network goes from {one}; "
