@@ -50,7 +50,9 @@ def page_text(page: Page, sections: list[Section], whole: bool = True) -> str:
     answered = [section for section in sections if section.answer]
     if answered:
         lines = ["| question | answer | |", "|---|---|---|"]
-        lines += [f"| {_cell(s.asks)} | {_cell(s.answer)} | [{s.name.split('-')[0]}](#{_anchor(s.title)}) |" for s in answered]
+        lines += [
+            f"| {_cell(s.asks)} | {_cell(s.answer)} | [{s.name.split('-')[0]}](#{_anchor(s.title)}) |" for s in answered
+        ]
         parts += ["## Questions and answers", "\n".join(lines)]
     parts += [text for section in sections for text in _section_text(section)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
