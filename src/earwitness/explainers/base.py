@@ -4,30 +4,45 @@
 numbers come from: the result is an `Explanation`.
 """
 
+import sys
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
 from typing import ClassVar, final
 
 import numpy as np
 
-from earwitness.errors import UsageError
+from earwitness.errors import UsageError, positive, whole
 from earwitness.explanations import Explanation
 from earwitness.naming import kebab
-from earwitness.questions import Question, counting
+from earwitness.numerics.blocks import (
+    ENOUGH,
+    FIRST,
+    MOST,
+    Sums,
+    jackknife,
+    joined,
+    rank_reliability,
+    shared_out,
+    stacked,
+)
+from earwitness.questions import Question, counting, remembering_ends
 
 VAGUE = 1 / 3  # a standard error that is too large a part of its value
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """What `attribute` found. values, stderr, signed and each of `others`: `[*shape]`."""
+    """What `attribute` found. values, stderr, signed and each of `others`: `[*shape]`.  stopped: why sampling did."""
 
     values: np.ndarray
     stderr: np.ndarray | None = None
     signed: np.ndarray | None = None
     others: dict[str, np.ndarray] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    stopped: str = ""
 
 
 class Explainer(ABC):
@@ -48,7 +63,11 @@ class Explainer(ABC):
 
     @abstractmethod
     def cost(self, size: int) -> int:
-        """How many evaluations `attribute` takes for `size` components."""
+        """How many evaluations `attribute` takes for `size` components (and each baseline)."""
+
+    def expected(self, question: Question) -> int | None:
+        """How many evaluations an answer takes in all, for whoever watches; None where nobody knows."""
+        return (self.cost(question.size) + 2) * len(question.baselines)
 
     @final
     def __call__(self, question: Question) -> Explanation:
@@ -61,7 +80,7 @@ class Explainer(ABC):
                 )
         seed = getattr(self, "seed", None)
         start = time.perf_counter()
-        with counting((self.cost(question.size) + 2) * len(question.baselines)) as count:
+        with counting(self.expected(question)) as asked, remembering_ends():
             found = self.attribute(question)
             score, baseline = question.ends()
         return Explanation.of(
@@ -77,9 +96,144 @@ class Explainer(ABC):
             score=score,
             baseline=baseline,
             warnings=(*found.warnings, *_doubts(found)),
-            evaluations=count.evaluations,
+            stopped=found.stopped,
+            evaluations=asked.evaluations,
             seconds=time.perf_counter() - start,
         )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop sampling: as soon as one of these is reached. At least one must be given.
+
+    evaluations: of the model, in all; never exceeded.
+    seconds: on the clock, looked at after each block of samples; the answer then depends on the machine.
+    rank: the expected Spearman correlation of the values with the true ones, judged from the standard errors; 0 to 1.
+    precision: the largest standard error, as a share of the largest absolute value; above 0.
+
+    `rank` and `precision` are looked at after 16 blocks and then after every 8: the fewer the looks, the less does stopping at a
+    lucky moment bias the answer. A `KeyboardInterrupt` while sampling is a stop as well: the answer so far is returned.
+    """
+
+    evaluations: int | None = None
+    seconds: float | None = None
+    rank: float | None = None
+    precision: float | None = None
+
+    def __post_init__(self) -> None:
+        whole(evaluations=self.evaluations)
+        positive(seconds=self.seconds, precision=self.precision)
+        if self.rank is not None and not 0 < self.rank < 1:
+            raise UsageError(f"the rank correlation to be reached lies between 0 and 1, not at {self.rank}")
+        if all(limit is None for limit in vars(self).values()):
+            raise UsageError("a budget needs a limit: evaluations, seconds, rank or precision")
+
+    def reached(self, found: Attribution) -> str:
+        """Which aim an answer has reached, in words; empty if none."""
+        if found.stderr is None:
+            return ""
+        largest = float(np.abs(found.values).max())
+        if self.precision is not None and found.stderr.max() <= self.precision * largest:
+            return f"the largest standard error is {found.stderr.max() / (largest or 1):.2g} of the largest value"
+        if self.rank is None or (found_rank := rank_reliability(found.values, found.stderr)) < self.rank:
+            return ""
+        return f"the expected rank correlation with the true values is {found_rank:.3f}"
+
+
+class Sampled(Explainer):
+    """A method that asks at points drawn by chance, and estimates from sums over them.
+
+    A subclass has a `seed`, and `until` (a `Budget`, or None for a fixed number of points); it says how many `points` it takes,
+    what one costs (`price`), how to `draw` a block of them, and how to `estimate` from the sums. Blocks, standard errors and
+    stopping are done here: see `numerics.blocks`.
+    """
+
+    seed: int
+    until: Budget | None
+
+    @abstractmethod
+    def points(self, size: int) -> int:
+        """How many points are drawn where there is no budget."""
+
+    @abstractmethod
+    def price(self, size: int) -> int:
+        """The evaluations of one point (for each baseline)."""
+
+    @abstractmethod
+    def draw(self, question: Question, points: int, rng: np.random.Generator) -> Sums:
+        """Ask at one block of points, independent of all others; sums over them."""
+
+    @abstractmethod
+    def estimate(self, question: Question, sums: Sums) -> dict[str, np.ndarray]:
+        """From sums `[blocks, ...]` to "values", and whatever else ("signed", ...), each `[components]`."""
+
+    def needed(self, size: int) -> int:
+        """How many points there are to be before the first look at an answer."""
+        return FIRST
+
+    def cost(self, size: int) -> int:
+        return self.points(size) * self.price(size)
+
+    def expected(self, question: Question) -> int | None:
+        return super().expected(question) if self.until is None else self.until.evaluations
+
+    def attribute(self, question: Question) -> Attribution:
+        if self.until is not None:
+            return self._until(question, self.until)
+        sizes = shared_out(self.points(question.size))
+        return self.answer(question, [self._block(question, size, number) for number, size in enumerate(sizes)])
+
+    def answer(self, question: Question, blocks: list[Sums]) -> Attribution:
+        """The answer from the sums of some blocks, with its standard errors."""
+        sums = stacked(blocks)
+        found, errors = self.estimate(question, sums), jackknife(sums, partial(self.estimate, question))
+        maps = {name: values.reshape(question.shape) for name, values in found.items()}
+        maps |= {f"{name}_stderr": values.reshape(question.shape) for name, values in errors.items()}
+        return Attribution(maps.pop("values"), maps.pop("values_stderr", None), maps.pop("signed", None), maps)
+
+    def _block(self, question: Question, points: int, number: int) -> Sums:
+        return self.draw(question, points, np.random.default_rng((self.seed, number)))
+
+    def _until(self, question: Question, budget: Budget) -> Attribution:
+        """Sample block after block until the budget says stop; as many again in each when there are too many to keep."""
+        start, left = time.monotonic(), _affordable(budget, self.price(question.size), question)
+        size = max(1, min(self.needed(question.size), left) // FIRST)
+        blocks: list[Sums] = []
+        for number in count():
+            try:
+                blocks.append(self._block(question, min(size, left), number))
+            except KeyboardInterrupt:
+                if len(blocks) < ENOUGH:
+                    raise
+                return self._stopped(question, blocks, "interrupted")
+            left -= size
+            if left <= 0:
+                return self._stopped(question, blocks, f"the budget of {budget.evaluations:,} evaluations is spent")
+            if budget.seconds is not None and len(blocks) >= ENOUGH and time.monotonic() - start >= budget.seconds:
+                return self._stopped(question, blocks, f"the budget of {budget.seconds:g} s is spent")
+            if len(blocks) >= FIRST and len(blocks) % (FIRST // 2) == 0:
+                found = self.answer(question, blocks)
+                if aim := budget.reached(found):
+                    return replace(found, stopped=aim)
+            if len(blocks) == MOST:
+                blocks, size = joined(blocks), 2 * size
+        raise AssertionError  # blocks never run out
+
+    def _stopped(self, question: Question, blocks: list[Sums], why: str) -> Attribution:
+        return replace(self.answer(question, blocks), stopped=why)
+
+
+def _affordable(budget: Budget, price: int, question: Question) -> int:
+    """How many points the budget pays for, when the clip and its baselines have been asked."""
+    if budget.evaluations is None:
+        return sys.maxsize
+    points = (budget.evaluations - 2 * len(question.baselines)) // price
+    if points < ENOUGH:
+        least = ENOUGH * price + 2 * len(question.baselines)
+        raise UsageError(
+            f"{budget.evaluations} evaluations are too few for {question.size} components: give {least:,} or more"
+        )
+    return points
 
 
 def _doubts(found: Attribution) -> tuple[str, ...]:

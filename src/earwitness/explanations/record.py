@@ -35,6 +35,7 @@ class Record:
     others: further maps `[*shape]` by name.  kind: see above.  unit: of the score.  axes: of the components.
     score, baseline: value(1) and value(0); `total` is their difference.
     method, settings, target, prediction, evaluations, seconds, seed, warnings, provenance: where it comes from.
+    stopped: why sampling stopped, where a `Budget` was given.
     question: what was asked; None when loaded from a file.
     """
 
@@ -55,6 +56,7 @@ class Record:
     seconds: float = 0.0
     seed: int | None = None
     warnings: tuple[str, ...] = ()
+    stopped: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
     question: Question | None = field(default=None, repr=False)
 

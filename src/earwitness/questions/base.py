@@ -34,6 +34,7 @@ class Count:
 _counts: ContextVar[tuple[Count, ...]] = ContextVar("counts", default=())
 _reports: ContextVar[Callable[[int, int | None], None] | None] = ContextVar("reports", default=None)
 _expected: ContextVar[int | None] = ContextVar("expected", default=None)
+_ends: ContextVar[dict[int, tuple[float, float]] | None] = ContextVar("ends", default=None)
 
 
 @contextmanager
@@ -46,6 +47,16 @@ def counting(expected: int | None = None) -> Iterator[Count]:
     finally:
         _counts.reset(tokens[0])
         _expected.reset(tokens[1])
+
+
+@contextmanager
+def remembering_ends() -> Iterator[None]:
+    """Ask for the ends of a question only once inside, however often they are needed."""
+    token = _ends.set({})
+    try:
+        yield
+    finally:
+        _ends.reset(token)
 
 
 @contextmanager
@@ -102,8 +113,13 @@ class Question(ABC):
     @final
     def ends(self) -> tuple[float, float]:
         """value(1) and value(0): the score of everything, and of nothing. Cost: two evaluations a baseline."""
-        everything, nothing = self.value(torch.cat([self.ones, 0 * self.ones])).tolist()
-        return everything, nothing
+        known = _ends.get()
+        if known is None or id(self) not in known:
+            everything, nothing = self.value(torch.cat([self.ones, 0 * self.ones])).tolist()
+            if known is None:
+                return everything, nothing
+            known[id(self)] = everything, nothing
+        return known[id(self)]
 
     @final
     def value(self, masks: Masks, baseline: int | None = None) -> Float[Tensor, "batch"]:

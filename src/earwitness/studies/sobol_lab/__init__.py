@@ -11,7 +11,17 @@ Source: the exercise is described in `docs/references.md`.
 from collections.abc import Callable, Iterator
 
 from earwitness.studies.pages import Page, Section
-from earwitness.studies.sobol_lab import evidence, features, further, ingredients, learning, limits, maps, shortcuts, sound
+from earwitness.studies.sobol_lab import (
+    evidence,
+    features,
+    further,
+    ingredients,
+    learning,
+    limits,
+    maps,
+    shortcuts,
+    sound,
+)
 from earwitness.studies.sobol_lab.lab import QUICK, Lab, Settings
 
 __all__ = ["CHAPTERS", "QUICK", "Lab", "Settings", "chapters", "front_page"]
@@ -33,7 +43,7 @@ CHAPTERS: tuple[Callable[[Lab], Section], ...] = (
     evidence.misleading_map,
     shortcuts.living_on_noise,
     further.more_classes,
-    further.scales,
+    further.mel_and_erb,
     maps.sobol_maps,
     maps.grids_and_samples,
     maps.finer_grids,

@@ -46,7 +46,7 @@ def more_classes(lab: Lab) -> Section:
     )  # fmt: skip
 
 
-def scales(lab: Lab) -> Section:
+def mel_and_erb(lab: Lab) -> Section:
     """Linear, mel and ERB bands: accuracy, and how well each map points at the same cause."""
     nets = {name: lab.classifier if f is None else lab.train(f"a network on {name} bands", LAB, f).classifier
             for name, f in _frontends().items()}  # fmt: skip
@@ -76,8 +76,8 @@ def scales(lab: Lab) -> Section:
     return Section(
         "12-scales", "12. Mel and ERB beside linear",
         f"The same network on 129 linear rows, on {BANDS} mel bands and on {BANDS} ERB bands (windows of 512 samples for both, "
-        "or the lowest bands would hold no bin). A grid of 8 rows shares out the rows equally, so on mel and ERB scales its cells "
-        f"are narrow at low frequencies: 220 Hz lies in a cell of {_widths(cells)}. For the picture all maps are brought to the same "
+        "or the lowest bands would hold no bin). A grid of 8 rows shares out the rows equally, so on mel and ERB scales its "
+        f"cells are narrow at low frequencies: 220 Hz lies in a cell of {_widths(cells)}. For the picture all maps are on one "
         f"axis in hertz. Sobol against chance, over {table['clip'].nunique()} clips: {sure} of {len(tests)} differences are "
         "significant after Holm's correction.",
         tables={"means": means, "tests": tests, "clips": table, "accuracy": _accuracies(curves)},

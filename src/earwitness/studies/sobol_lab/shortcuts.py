@@ -1,10 +1,12 @@
 """A network that lives on something else than its task, and how one sees it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from earwitness.classifiers import Classifier
 from earwitness.data.synthetic import Range, Scene, Seed, Tones, choose
 from earwitness.explainers import Sobol
 from earwitness.statistics import mean_interval
@@ -41,33 +43,18 @@ class Confounded:
 
 def living_on_noise(lab: Lab) -> Section:
     """Q12: a network that was trained where low clips are noisy and high ones are not."""
-    as_trained = Confounded()
-    nets = {PLAIN: lab.classifier, "lives on noise": lab.train("a network on confounded noise", as_trained).classifier}
-    rows, above, panels = [], [], []
-    for name, classifier in nets.items():
-        for noise, recipe in (
-            ("as it was trained", as_trained),
-            ("exchanged", as_trained.exchanged),
-            ("0 to 20 dB", LAB),
-        ):
-            right = lab.accuracy(classifier, recipe)
-            rows.append({"network": name, "noise": noise, "accuracy": right.mean, "low": right.low, "high": right.high})
-        for number, scene in enumerate(lab.scenes(max(4, lab.settings.explained // 4), as_trained)):
-            explanation = Sobol(lab.settings.designs, seed=lab.settings.seed)(lab.ask(scene, classifier=classifier))
-            rows_above = np.asarray(explanation.axes[0].edges[:-1]) > ABOVE - 1
-            share = float(explanation.values[rows_above].sum() / explanation.values.sum())
-            above.append({"network": name, "clip": number, "share_above": share})
-            if number < 2:
-                axes = (explanation.axes[0], explanation.axes[1])
-                panels.append(Heat(explanation.values, axes, f"{name}: {scene.label}", "importance", "importance"))
-    table, shares = pd.DataFrame(rows), pd.DataFrame(above)
+    nets = {
+        PLAIN: lab.classifier,
+        "lives on noise": lab.train("a network on confounded noise", Confounded()).classifier,
+    }
+    table = pd.DataFrame([row for name, net in nets.items() for row in _accuracies(lab, name, net)])
+    shares, panels = _maps(lab, nets)
     found = {name: mean_interval(part["share_above"]) for name, part in shares.groupby("network", sort=False)}
     bars = Bars(
         list(found), {"share": [i.mean for i in found.values()]}, f"share of the mass above {ABOVE:g} Hz",
         errors={"share": half_widths(list(found.values()))},
     )  # fmt: skip
-    exchanged = table.loc[table["noise"] == "exchanged"].set_index("network")["accuracy"]
-    own = table.loc[table["noise"] == "as it was trained"].set_index("network")["accuracy"]
+    right = table.set_index(["network", "noise"])["accuracy"]
     plain, noisy = found[PLAIN], found["lives on noise"]
     return Section(
         "q12-noise", "Q12. A network that lives on noise",
@@ -76,12 +63,34 @@ def living_on_noise(lab: Lab) -> Section:
         f"noise of the classes: who listens to the noise is then wrong. And look at the map: above {ABOVE:g} Hz there is neither "
         "tone nor interferer, so mass up there is mass on noise.",
         asks="What does a network look like that lives on noise, and how does one see it?",
-        answer=f"It is right in {own['lives on noise']:.0%} as it was trained and in {exchanged['lives on noise']:.0%} with the "
-        f"noise exchanged (the lab's network: {exchanged[PLAIN]:.0%}), and {noisy.mean:.0%} of its map lies "
-        f"where there is only noise ({plain.mean:.0%}).",
+        answer=f"It is right in {right['lives on noise', 'as it was trained']:.0%} as it was trained and in "
+        f"{right['lives on noise', 'exchanged']:.0%} with the noise exchanged (the lab's network: "
+        f"{right[PLAIN, 'exchanged']:.0%}), and {noisy.mean:.0%} of its map lies where there is only noise ({plain.mean:.0%}).",
         tables={"accuracy": table, "mass": shares},
         pictures={
             "maps": Picture(panels, "Maps of both networks for a low and a high clip.", columns=2),
             "mass": Picture([bars], f"Share of the Sobol mass above {ABOVE:g} Hz, where nothing sounds but noise."),
         },
     )  # fmt: skip
+
+
+def _accuracies(lab: Lab, name: str, classifier: Classifier) -> Iterator[dict]:
+    """On confounded scenes, on scenes with the noise exchanged, and on the lab's."""
+    recipe = Confounded()
+    for noise, each in (("as it was trained", recipe), ("exchanged", recipe.exchanged), ("0 to 20 dB", LAB)):
+        right = lab.accuracy(classifier, each)
+        yield {"network": name, "noise": noise, "accuracy": right.mean, "low": right.low, "high": right.high}
+
+
+def _maps(lab: Lab, nets: dict[str, Classifier]) -> tuple[pd.DataFrame, list[Heat]]:
+    """The share of each map's mass above `ABOVE`; and the first maps."""
+    rows, panels = [], []
+    for name, classifier in nets.items():
+        for number, scene in enumerate(lab.scenes(max(4, lab.settings.explained // 4), Confounded())):
+            explanation = Sobol(lab.settings.designs, seed=lab.settings.seed)(lab.ask(scene, classifier=classifier))
+            axes = (explanation.axes[0], explanation.axes[1])
+            above = explanation.values[np.asarray(axes[0].edges[:-1]) > ABOVE - 1]
+            rows.append({"network": name, "clip": number, "share_above": float(above.sum() / explanation.values.sum())})
+            if number < 2:
+                panels.append(Heat(explanation.values, axes, f"{name}: {scene.label}", "importance", "importance"))
+    return pd.DataFrame(rows), panels
