@@ -34,7 +34,7 @@ class Count:
 _counts: ContextVar[tuple[Count, ...]] = ContextVar("counts", default=())
 _reports: ContextVar[Callable[[int, int | None], None] | None] = ContextVar("reports", default=None)
 _expected: ContextVar[int | None] = ContextVar("expected", default=None)
-_ends: ContextVar[dict[int, tuple[float, float]] | None] = ContextVar("ends", default=None)
+_ends: ContextVar[dict[int, list[float]]] = ContextVar("ends")
 
 
 @contextmanager
@@ -113,13 +113,11 @@ class Question(ABC):
     @final
     def ends(self) -> tuple[float, float]:
         """value(1) and value(0): the score of everything, and of nothing. Cost: two evaluations a baseline."""
-        known = _ends.get()
-        if known is None or id(self) not in known:
-            everything, nothing = self.value(torch.cat([self.ones, 0 * self.ones])).tolist()
-            if known is None:
-                return everything, nothing
-            known[id(self)] = everything, nothing
-        return known[id(self)]
+        known = _ends.get({})
+        if id(self) not in known:
+            known[id(self)] = self.value(torch.cat([self.ones, 0 * self.ones])).tolist()
+        everything, nothing = known[id(self)]
+        return everything, nothing
 
     @final
     def value(self, masks: Masks, baseline: int | None = None) -> Float[Tensor, "batch"]:
