@@ -34,7 +34,7 @@ class Count:
 _counts: ContextVar[tuple[Count, ...]] = ContextVar("counts", default=())
 _reports: ContextVar[Callable[[int, int | None], None] | None] = ContextVar("reports", default=None)
 _expected: ContextVar[int | None] = ContextVar("expected", default=None)
-_ends: ContextVar[dict[int, list[float]]] = ContextVar("ends")
+_ends: ContextVar[dict[int, tuple]] = ContextVar("ends")
 
 
 @contextmanager
@@ -115,9 +115,8 @@ class Question(ABC):
         """value(1) and value(0): the score of everything, and of nothing. Cost: two evaluations a baseline."""
         known = _ends.get({})
         if id(self) not in known:
-            known[id(self)] = self.value(torch.cat([self.ones, 0 * self.ones])).tolist()
-        everything, nothing = known[id(self)]
-        return everything, nothing
+            known[id(self)] = tuple(self.value(torch.cat([self.ones, 0 * self.ones])).tolist())
+        return known[id(self)]
 
     @final
     def value(self, masks: Masks, baseline: int | None = None) -> Float[Tensor, "batch"]:
