@@ -19,6 +19,7 @@ from earwitness.studies.sobol_lab import (
     learning,
     limits,
     maps,
+    network,
     shortcuts,
     sound,
 )
@@ -37,6 +38,8 @@ CHAPTERS: tuple[Callable[[Lab], Section], ...] = (
     ingredients.phase_and_level,
     features.logarithm,
     features.resolution,
+    network.local_patterns,
+    network.invariance,
     evidence.against_the_cause,
     evidence.zones,
     limits.sobol_and_saliency,

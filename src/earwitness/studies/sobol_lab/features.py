@@ -100,7 +100,7 @@ def resolution(lab: Lab) -> Section:
     heats = [_heat(front, scene.audio.samples[None], name) for name, front in fronts.items()]
     trade = Curves(
         widths["tone_hz"], {"measured": widths["click_s"], "0.52 / width": 0.52 / widths["tone_hz"]},
-        "width of a tone (Hz)", "width of a click (s)", "time against frequency", logarithmic="xy",
+        "width of a tone (Hz)", "width of a click (s)", "time against frequency",
     )  # fmt: skip
     bars = Bars(
         list(far), {"distance": [i.mean for i in far.values()]}, "distance of the map from the tone (Hz)",
