@@ -44,6 +44,9 @@ def _draw_curves(axes: Axes, panel: Curves) -> None:
     for name, scale in (("x", axes.set_xscale), ("y", axes.set_yscale)):
         if name in panel.logarithmic:
             scale("log")
+    if "x" in panel.logarithmic and marker:  # few numbers: those themselves, not powers of ten
+        axes.set_xticks(np.asarray(panel.x), [f"{x:g}" for x in np.asarray(panel.x)])
+        axes.set_xticks([], minor=True)
     if len(panel.lines) > 1:
         axes.legend(fontsize="small")
 
