@@ -175,7 +175,7 @@ def _maps(lab: Lab, nets: Mapping[str, Classifier]) -> pd.DataFrame:
         for name, net in nets.items():
             lab.say(f"map {number + 1} of {len(made)}: {name}")
             question = lab.ask(scene, NARROW, classifier=net)
-            found = Sobol(s.designs, seed=s.seed)(question)
+            found = Sobol(s.designs // 2, seed=s.seed)(question)
             rows.append({
                 "clip": number, "label": scene.label, "n_fft / hop": name, "distance_hz": distance(found, hertz),
                 "mass_in_row": mass_at(found, hertz), "mass_on_cause": float(MassAccuracy()(question, found)),

@@ -102,7 +102,7 @@ def _profiles(lab: Lab, nets: dict[str, Classifier]) -> tuple[pd.DataFrame, Curv
     for number, scene in enumerate(made):
         for name, net in nets.items():
             lab.say(f"map {number + 1} of {count}: {name}")
-            map_ = Sobol(s.designs, seed=s.seed)(lab.ask(scene, classifier=net))
+            map_ = Sobol(s.designs // 2, seed=s.seed)(lab.ask(scene, classifier=net))
             swell, profile = _level(scene, map_.axes[1]), map_.values.sum(0)
             hertz = LAB.frequencies[LAB.labels.index(scene.label)]
             rows.append({"classifier": name, **_follows(map_, swell), "mass_in_row": mass_at(map_, hertz)})
