@@ -49,8 +49,8 @@ def sobol_maps(lab: Lab) -> Section:
         f"one, {lost.label}, rank the cells with a Spearman correlation of {same:.2f}, though one asks what speaks for the error "
         f"and the other what speaks for the truth. The slopes say which: {table['cells_for'].iloc[2]:.0%} of the cells speak for "
         f"{other}, {table['cells_for'].iloc[3]:.0%} for {lost.label}. And all count from silence, which gets the logits "
-        f"{table['logit_of_silence'].iloc[2]:.1f} for {other} and {table['logit_of_silence'].iloc[3]:.1f} for {lost.label} before "
-        "any cell is heard: a label can win by what silence is called.\n\n"
+        f"{table['logit_of_silence'].iloc[2]:.1f} for {other} and {table['logit_of_silence'].iloc[3]:.1f} for {lost.label} "
+        "before any cell is heard: a label can win by what silence is called.\n\n"
         f"The sounds are those of the high clip: the fifth of its cells that speak most for {high.label}, and what is left "
         "without them.",
         tables={"maps": table, "heard": heard},
