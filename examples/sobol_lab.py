@@ -6,8 +6,8 @@
 #
 # This file is a notebook: VS Code and Spyder run its cells as they stand, Jupyter opens it with jupytext (*Open With →
 # Notebook*), and `python examples/sobol_lab.py` runs all of it. Pictures and sounds are written into one folder,
-# `sobol-lab-notebook/`, where you start it. A full run takes five to ten minutes; with `EARWITNESS_QUICK=1` in the environment much
-# less is measured, in half a minute.
+# `sobol-lab-notebook/`, where you start it. A full run takes five to ten minutes; with `EARWITNESS_QUICK=1` in the environment
+# much less is measured, in half a minute.
 
 # %%
 import os
@@ -224,7 +224,7 @@ explanation.plot(OUT / "sobol-map.png")
 # %% [markdown]
 # Where the network is right, the predicted and the true class are one. On a clip that it gets wrong we can ask twice: why
 # what it said, and why (not) what is true? An index has no sign, so below each map stands the slope of the score on each
-# cell's level: does the cell speak for the class, or against it?
+# cell's level: does the cell speak for the class, or against it? And where does the score start, in silence?
 
 # %%
 snr, lost, said = wrong[0]
@@ -236,7 +236,9 @@ for column, (name, found) in enumerate(maps.items(), 1):
     draw(panels[0, column], found.values, found.axes, f"why {name}?", 4000)
     draw(panels[1, column], found.signed, found.axes, f"for (orange) or against {name}", 4000, signed=True)
 keep(figure, "predicted-and-true")
-print(f"the two maps rank the cells alike: {rank_stability([found.values for found in maps.values()]):.2f}")
+print(f"rank correlation of the two maps: {rank_stability([found.values for found in maps.values()]):.2f}")
+for name, found in maps.items():
+    print(f"score of {name}: {found.baseline:.2f} for silence, {found.score:.2f} for the clip")
 
 # %% [markdown]
 # ## 9. Listen to it
