@@ -98,14 +98,6 @@ def resolution(lab: Lab) -> Section:
     far = {name: mean_interval(rows["distance_hz"]) for name in nets for rows in [maps[maps["n_fft / hop"] == name]]}
     scene = lab.scenes(1, snr_db=0.0)[0]
     heats = [_heat(front, scene.audio.samples[None], name) for name, front in fronts.items()]
-    trade = Curves(
-        widths["tone_hz"], {"measured": widths["click_s"], "0.52 / width": 0.52 / widths["tone_hz"]},
-        "width of a tone (Hz)", "width of a click (s)", "time against frequency",
-    )  # fmt: skip
-    bars = Bars(
-        list(far), {"distance": [i.mean for i in far.values()]}, "distance of the map from the tone (Hz)",
-        errors={"distance": half_widths(list(far.values()))},
-    )  # fmt: skip
     return Section(
         "q4-resolution", "Q4. n_fft and hop",
         "Three front ends of nearly the same number of values, and a network for each. How finely they resolve is measured: a "
@@ -123,11 +115,23 @@ def resolution(lab: Lab) -> Section:
         pictures={
             "clip": Picture(heats, "One clip of 0 dB through three windows."),
             "trade": Picture(
-                [trade, bars, noisy.curves(), noisy.separations()],
+                [*_trade(widths, far), noisy.curves(), noisy.separations()],
                 "Widths at half power, measured; where the map lies; accuracy and separation by noise.", columns=2,
             ),
         },
     )  # fmt: skip
+
+
+def _trade(widths: pd.DataFrame, far: Mapping[str, Interval]) -> tuple[Curves, Bars]:
+    trade = Curves(
+        widths["tone_hz"], {"measured": widths["click_s"], "0.52 / width": 0.52 / widths["tone_hz"]},
+        "width of a tone (Hz)", "width of a click (s)", "time against frequency",
+    )  # fmt: skip
+    bars = Bars(
+        list(far), {"distance": [i.mean for i in far.values()]}, "distance of the map from the tone (Hz)",
+        errors={"distance": half_widths(list(far.values()))},
+    )  # fmt: skip
+    return trade, bars
 
 
 _NETS = {"256 / 64": "the lab's network"}
