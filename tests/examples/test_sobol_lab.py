@@ -82,7 +82,7 @@ def test_it_runs_from_top_to_bottom(tmp_path: Path) -> None:
         "EARWITNESS_QUICK": "1", "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error::RuntimeWarning",
     }  # fmt: skip
     command = [sys.executable, "-B", str(SCRIPT)]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert SCRIPT.name not in done.stderr  # no warning about a line of ours
 
