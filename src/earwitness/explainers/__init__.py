@@ -1,10 +1,28 @@
 """One method per file; each is a frozen dataclass of hyper-parameters that answers a question."""
 
-from earwitness.explainers.base import Attribution, Explainer
+from earwitness.explainers.base import Attribution, Budget, Explainer
+from earwitness.explainers.hsic import HSIC
+from earwitness.explainers.loudness import Loudness
+from earwitness.explainers.occlusion import Occlusion
 from earwitness.explainers.random_control import Random
+from earwitness.explainers.rise import RISE
 from earwitness.explainers.saliency import Saliency
+from earwitness.explainers.shapley import Shapley
 from earwitness.explainers.sobol import Sobol
 
-METHODS = (Sobol, Saliency, Random)
+METHODS = (Sobol, Shapley, HSIC, RISE, Occlusion, Saliency, Loudness, Random)
 
-__all__ = ["METHODS", "Attribution", "Explainer", "Random", "Saliency", "Sobol"]
+__all__ = [
+    "HSIC",
+    "METHODS",
+    "RISE",
+    "Attribution",
+    "Budget",
+    "Explainer",
+    "Loudness",
+    "Occlusion",
+    "Random",
+    "Saliency",
+    "Shapley",
+    "Sobol",
+]

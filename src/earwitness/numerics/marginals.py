@@ -1,0 +1,35 @@
+"""The slope of a score on each mask level alone, from sums over random masks.
+
+    slope_i = cov(m_i, y) / var(m_i)
+
+For binary masks that is E[y | m_i = 1] - E[y | m_i = 0]. Where levels are independent of each other it tends to what i adds on
+average over the masks of the others.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from earwitness.numerics.blocks import Sums
+
+LEVEL = 1e-9  # variance of a level that never changes, up to rounding
+
+
+def moments(masks: np.ndarray, y: np.ndarray) -> Sums:
+    """What slopes are made of: sums over masks `[n, components]` and their scores `[n]`."""
+    m = masks.reshape(len(y), -1).astype(np.float64)
+    return {"points": np.array(float(len(y))), "m": m.sum(0), "mm": (m * m).sum(0), "y": y.sum(), "my": y @ m}
+
+
+def added(parts: Iterable[Sums]) -> Sums:
+    """Sums of several parts, added up."""
+    first, *others = parts
+    return {name: sum((part[name] for part in others), start=first[name]) for name in first}
+
+
+def marginal_slopes(sums: Sums) -> np.ndarray:
+    """`[components]` from moments `[blocks, ...]`; 0 for a level that never changed."""
+    points = sums["points"].sum()
+    m, mm, y, my = (sums[name].sum(0) / points for name in ("m", "mm", "y", "my"))
+    variance = mm - m**2
+    return np.divide(my - m * y, variance, out=np.zeros_like(variance), where=variance > LEVEL)
