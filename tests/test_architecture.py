@@ -242,7 +242,7 @@ def test_the_central_classes_are_short(module: str, name: str) -> None:
 
 def test_sobol_is_a_few_lines_of_idea() -> None:
     source = BY_NAME["explainers.sobol"]
-    assert code_lines(source, definition(source, "attribute")) <= MOST_SOBOL
+    assert code_lines(source, definition(source, "answer")) <= MOST_SOBOL
 
 
 @pytest.mark.parametrize(

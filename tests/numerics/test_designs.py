@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import qmc
 
 from earwitness.errors import UsageError
-from earwitness.numerics.designs import SAMPLERS, block_points, block_sizes, exchanges, unit_points
+from earwitness.numerics.designs import SAMPLERS, block_sizes, exchanges, unit_points
 
 RANDOM = [sampler for sampler in SAMPLERS if sampler != "sobol-plain"]
 
@@ -46,15 +46,6 @@ def test_points_of_one_block_are_even():
 def test_the_plain_sequence_is_scipys():
     expected = qmc.Sobol(6, scramble=False).random_base2(4)
     np.testing.assert_array_equal(unit_points("sobol-plain", 13, 6, np.random.default_rng(5)), expected[:13])
-
-
-@pytest.mark.parametrize("sampler", RANDOM)
-def test_blocks_are_drawn_one_after_the_other_from_one_seed(sampler):
-    points, block = block_points(sampler, 20, 6, seed=3)
-    rng = np.random.default_rng(3)
-    for number, size in enumerate(block_sizes(sampler, 20)):
-        np.testing.assert_array_equal(points[block == number], unit_points(sampler, size, 6, rng))
-    assert not np.allclose(points, block_points(sampler, 20, 6, seed=4)[0])
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 10, 1000])

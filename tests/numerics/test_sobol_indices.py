@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from earwitness.numerics.designs import block_points, block_sizes, exchanges, unit_points
+from earwitness.numerics.blocks import NORMAL
+from earwitness.numerics.designs import block_sizes, exchanges, unit_points
 from earwitness.numerics.sobol_indices import (
     COSINES,
     ESTIMATORS,
@@ -17,7 +19,9 @@ from earwitness.numerics.sobol_indices import (
 
 
 def evaluate(function, d, points, sampler="sobol", seed=0, weighted=True) -> Pairs:
-    drawn, block = block_points(sampler, points, 2 * d, seed)
+    rng, sizes = np.random.default_rng(seed), block_sizes(sampler, points)
+    drawn = np.concatenate([unit_points(sampler, size, 2 * d, rng) for size in sizes])
+    block = np.repeat(np.arange(len(sizes)), sizes)
     x, u = drawn[:, :d], drawn[:, d:]
     z, weight = partners(x, u) if weighted else (u, np.ones_like(u))
     y = function(next(exchanges(x, z, 10**6))).reshape(points, d + 1)
@@ -136,7 +140,8 @@ def loop_jackknife(p, estimate):
     kept = [[m for m in range(len(p.a)) if p.block[m] != b] for b in blocks]
     left_out = [estimate(p[np.array(rows)]) for rows in kept]
     mean = sum(left_out) / len(blocks)
-    return np.sqrt((len(blocks) - 1) / len(blocks) * sum((one - mean) ** 2 for one in left_out))
+    wider = stats.t.ppf(0.975, len(blocks) - 1) / NORMAL
+    return wider * np.sqrt((len(blocks) - 1) / len(blocks) * sum((one - mean) ** 2 for one in left_out))
 
 
 REPLICAS = {

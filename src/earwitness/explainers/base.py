@@ -9,7 +9,6 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import count
 from typing import ClassVar, final
 
 import numpy as np
@@ -41,6 +40,7 @@ class Attribution:
     stderr: np.ndarray | None = None
     signed: np.ndarray | None = None
     others: dict[str, np.ndarray] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     stopped: str = ""
 
@@ -93,6 +93,7 @@ class Explainer(ABC):
             stderr=found.stderr,
             signed=found.signed,
             others=found.others,
+            numbers=found.numbers,
             score=score,
             baseline=baseline,
             warnings=(*found.warnings, *_doubts(found)),
@@ -180,8 +181,17 @@ class Sampled(Explainer):
     def attribute(self, question: Question) -> Attribution:
         if self.until is not None:
             return self._until(question, self.until)
-        sizes = shared_out(self.points(question.size))
-        return self.answer(question, [self._block(question, size, number) for number, size in enumerate(sizes)])
+        rng = np.random.default_rng(self.seed)
+        sizes = self.block_sizes(self.points(question.size))
+        return self.answer(question, [self.draw(question, size, rng) for size in sizes])
+
+    def block_sizes(self, points: int) -> list[int]:
+        """How many points each block has where their number is fixed."""
+        return shared_out(points)
+
+    def join(self, blocks: list) -> list:
+        """Half as many blocks, of the same points."""
+        return joined(blocks)
 
     def answer(self, question: Question, blocks: list[Sums]) -> Attribution:
         """The answer from the sums of some blocks, with its standard errors."""
@@ -191,17 +201,15 @@ class Sampled(Explainer):
         maps |= {f"{name}_stderr": values.reshape(question.shape) for name, values in errors.items()}
         return Attribution(maps.pop("values"), maps.pop("values_stderr", None), maps.pop("signed", None), maps)
 
-    def _block(self, question: Question, points: int, number: int) -> Sums:
-        return self.draw(question, points, np.random.default_rng((self.seed, number)))
-
     def _until(self, question: Question, budget: Budget) -> Attribution:
         """Sample block after block until the budget says stop; as many again in each when there are too many to keep."""
-        start, left = time.monotonic(), _affordable(budget, self.price(question.size), question)
+        start, rng = time.monotonic(), np.random.default_rng(self.seed)
+        left = _affordable(budget, self.price(question.size), question)
         size = max(1, min(self.needed(question.size), left) // FIRST)
         blocks: list[Sums] = []
-        for number in count():
+        while True:
             try:
-                blocks.append(self._block(question, min(size, left), number))
+                blocks.append(self.draw(question, min(size, left), rng))
             except KeyboardInterrupt:
                 if len(blocks) < ENOUGH:
                     raise
@@ -216,8 +224,7 @@ class Sampled(Explainer):
                 if aim := budget.reached(found):
                     return replace(found, stopped=aim)
             if len(blocks) == MOST:
-                blocks, size = joined(blocks), 2 * size
-        raise AssertionError  # blocks never run out
+                blocks, size = self.join(blocks), 2 * size
 
     def _stopped(self, question: Question, blocks: list[Sums], why: str) -> Attribution:
         return replace(self.answer(question, blocks), stopped=why)

@@ -56,13 +56,6 @@ def unit_points(sampler: str, points: int, dimensions: int, rng: np.random.Gener
     return engine.random(points)
 
 
-def block_points(sampler: str, points: int, dimensions: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """All blocks together: `[points, dimensions]` in [0, 1), and `[points]`, the number of the block of each."""
-    rng, sizes = np.random.default_rng(seed), block_sizes(sampler, points)
-    drawn = [unit_points(sampler, size, dimensions, rng) for size in sizes]
-    return np.concatenate(drawn), np.repeat(np.arange(len(sizes)), sizes)
-
-
 def exchanges(x: np.ndarray, z: np.ndarray, at_once: int) -> Iterator[np.ndarray]:
     """For each row of x `[N, d]`: the row itself, then the d rows in which one x_i is exchanged for z_i.
 

@@ -37,10 +37,12 @@ effect gets exactly 0. First order: what lies beyond the sixth cosine is missing
 a full period of a sine, 8 % for a jump).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from earwitness.numerics.blocks import ENOUGH, widening
 
 COSINES = 6
 SHORTEST = 1e-3  # of the steps x -> z
@@ -162,11 +164,21 @@ def slopes(p: Pairs) -> np.ndarray:
 
 
 def jackknife(p: Pairs, estimate: Callable[[Pairs], np.ndarray]) -> np.ndarray | None:
-    """Standard error of an estimate by leaving out one independent block at a time; None with fewer than three blocks."""
-    if len(p.blocks) < 3:
+    """Standard error of an estimate by leaving out one independent block at a time; None with fewer than three blocks.
+
+    Widened for few blocks, see `numerics.blocks`.
+    """
+    if len(p.blocks) < ENOUGH:
         return None
     left_out = np.stack([estimate(p[~rows]) for rows in p.blocks])
-    return np.sqrt((len(left_out) - 1) * left_out.var(0))
+    return widening(len(left_out)) * np.sqrt((len(left_out) - 1) * left_out.var(0))
+
+
+def pooled(parts: Sequence[Pairs]) -> Pairs:
+    """All pairs of several blocks, each of which stays one."""
+    block = np.repeat(np.arange(len(parts)), [len(part.a) for part in parts])
+    x, z, a, c, weight = (np.concatenate([getattr(p, name) for p in parts]) for name in ("x", "z", "a", "c", "weight"))
+    return Pairs(x, z, a, c, weight, block)
 
 
 def first_order_error(p: Pairs) -> np.ndarray | None:
