@@ -31,7 +31,7 @@ def test_a_unit_sees_what_the_layers_say_and_no_more(depth, seen, grid):
     torch.manual_seed(depth)
     layers = SmallSpecCNN(2, (8, 8, 8, 8)[:depth]).eval().features
     assert network.receptive_field(layers) == (seen, grid) == (3 * (2**depth - 1) + 1, 2**depth)
-    strength = network.influence(layers, torch.randn(64, 1, 129, 129))
+    strength = network.influence(layers, torch.randn(24, 1, 65, 65))
     assert network.support(strength.sum(0)) == network.support(strength.sum(1)) == seen
 
 
