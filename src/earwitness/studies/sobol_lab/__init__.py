@@ -20,6 +20,7 @@ from earwitness.studies.sobol_lab import (
     limits,
     maps,
     network,
+    published,
     shortcuts,
     sound,
 )
@@ -52,6 +53,7 @@ CHAPTERS: tuple[Callable[[Lab], Section], ...] = (
     maps.finer_grids,
     maps.more_samples,
     maps.choosing_the_grid,
+    published.published_package,
 )
 
 

@@ -66,7 +66,7 @@ def grids_and_samples(lab: Lab) -> Section:
     table = pd.DataFrame(_measured(found) for found in runs.values())
     ratio = table["stderr"] / table["scatter"]
     panels = [
-        Heat(e.values, _axes(e), f"{side} x {side}, {designs} designs", e.kind, "index")
+        Heat(e.values, map_axes(e), f"{side} x {side}, {designs} designs", e.kind, "index")
         for (side, designs), (e, *_) in runs.items()
     ]
     by_grid = {f"{side} x {side}": rows for side, rows in table.groupby(table["rows"])}
@@ -236,7 +236,7 @@ def _designs(e: Explanation) -> int:
 
 def _fitted(runs: list[Explanation]) -> dict[str, Any]:
     """A row of a table: how the cells fit the tone, and how stable the map is."""
-    question, (frequency, time) = runs[0].question, _axes(runs[0])
+    question, (frequency, time) = runs[0].question, map_axes(runs[0])
     rows = [int(np.searchsorted(frequency.edges, hertz, side="right")) - 1 for hertz in LAB.frequencies]
     cause = question.cause if question is not None and question.cause is not None else np.zeros(runs[0].shape)
     known = _measured(runs)
@@ -293,7 +293,8 @@ def _listened(clip: Audio, e: Explanation) -> tuple[pd.DataFrame, dict[str, Audi
     return table, sounds
 
 
-def _axes(e: Explanation) -> tuple[Any, Any]:
+def map_axes(e: Explanation) -> tuple[Any, Any]:
+    """Frequency and time of a map."""
     frequency, time = e.axes
     return frequency, time
 
@@ -312,7 +313,7 @@ def _heat(e: Explanation, what: str = "values") -> Heat:
         "stderr": ("its standard errors", "importance", "standard error"),
         "signed": (f"slopes, for or against {e.target}", "effect", "logits"),
     }[what]
-    return Heat(getattr(e, what), _axes(e), title, kind, unit)
+    return Heat(getattr(e, what), map_axes(e), title, kind, unit)
 
 
 def _shown(scene: Scene, e: Explanation) -> Picture:
