@@ -1,10 +1,11 @@
 """Axes: where along time, frequency or anything else the numbers of an array stand.
 
 An axis of n places has n + 1 edges, in its unit, ascending; an axis of names (labels of stems, say) has n names and no
-unit. An array with axes can be carried to other axes by the overlap of their places: see `overlap` and `carry`.
+unit. Places between edges may have names as well (words, say). An array with axes can be carried to other axes by the overlap
+of their places: see `overlap` and `carry`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,17 +19,22 @@ class Axis:
     name: "time", "frequency", "component", ...
     unit: "s", "Hz", "index", or "" for names.
     edges: n + 1 ascending numbers, or n names.
+    names: what n places between edges are called beside; none by default.
     """
 
     name: str
     unit: str
     edges: tuple
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         edges = tuple(edge if isinstance(edge, str) else float(edge) for edge in self.edges)
         object.__setattr__(self, "edges", edges)
+        object.__setattr__(self, "names", tuple(self.names))
         if not self.named and (len(edges) < 2 or not np.all(np.diff(edges) > 0)):
             raise InputError(f"the edges of the {self.name} axis must ascend, two or more: {edges[:8]}")
+        if self.names and len(self.names) != self.size:
+            raise InputError(f"the {self.name} axis has {self.size} places and {len(self.names)} names for them")
 
     @property
     def named(self) -> bool:
@@ -54,7 +60,7 @@ class Axis:
 
     def shifted(self, by: float) -> "Axis":
         """The same places, `by` later (in the axis' unit)."""
-        return self if by == 0 else Axis(self.name, self.unit, tuple(edge + by for edge in self.edges))
+        return self if by == 0 else replace(self, edges=tuple(edge + by for edge in self.edges))
 
     def coarser(self, groups: int) -> "tuple[Axis, np.ndarray]":
         """The axis in `groups` nearly equal groups of neighbours, and the group of each place."""

@@ -25,6 +25,7 @@ class Components(ABC):
 
     stage: where.  axes: of the components.  x: `[*x]`, what stands there for the clip.
     baselines: `[K, *x]`, what is put in a component's place.  note: what that baseline is, in words.
+    done: what was done to get the components, one line each; nothing for most.
     """
 
     stage: str
@@ -32,6 +33,7 @@ class Components(ABC):
     x: Float[Tensor, "*x"]
     baselines: Float[Tensor, "baselines *x"]
     note: str
+    done: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

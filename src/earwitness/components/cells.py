@@ -21,67 +21,9 @@ from earwitness.carrying import RAMP, analyse, partition, synthesise, window_len
 from earwitness.classifiers.base import Classifier
 from earwitness.components.base import Components, Factorization, Regions, features_of
 from earwitness.components.baselines import baseline_features, baseline_sounds
+from earwitness.components.pieces import Pieces
 from earwitness.errors import UsageError, positive, unknown, whole
 from earwitness.frontends.scales import spaced
-
-
-class Pieces(Components):
-    """Bands times segments of a waveform: component (f, t) is `bands[f] * windows[t]`."""
-
-    stage = "waveform"
-
-    def __init__(
-        self,
-        audio: Audio,
-        frequency: Axis | None,
-        time: Axis | None,
-        baselines: Float[Tensor, "baselines time"],
-        note: str,
-    ) -> None:
-        self.x, self.baselines, self.note = audio.samples, baselines, note
-        self.axes = tuple(axis for axis in (frequency, time) if axis is not None)
-        self.banded = frequency is not None
-        self.bands = _split(audio.samples, audio.sample_rate, frequency)
-        if frequency is not None and not self._filled(audio.sample_rate, frequency):
-            raise UsageError(f"some of {frequency.size} bands are narrower than the STFT can tell apart: ask for fewer")
-        self.differences = self.bands - _split(baselines, audio.sample_rate, frequency)
-        positions = audio.start + (np.arange(len(audio.samples)) + 0.5) / audio.sample_rate
-        windows = np.ones((1, len(positions))) if time is None else partition(time.edges, positions, RAMP["time"])
-        if not windows.any(1).all():
-            raise UsageError("the clip cannot be cut into segments that hold no sample: make them longer")
-        self.spans = [(int(w.nonzero()[0][0]), int(w.nonzero()[0][-1]) + 1) for w in windows]
-        self.windows = torch.from_numpy(windows).float().to(audio.samples.device)
-
-    @staticmethod
-    def _filled(sample_rate: int, frequency: Axis) -> bool:
-        """Whether every band holds a bin of the STFT."""
-        bins = np.arange(window_length(sample_rate) // 2 + 1) * sample_rate / window_length(sample_rate)
-        return bool(np.histogram(bins, frequency.edges)[0].all())
-
-    def mix(self, masks: Float[Tensor, "batch *shape"], baseline: int = 0) -> Float[Tensor, "batch time"]:
-        return self.baselines[baseline] + self._weigh(masks, self.differences[baseline])
-
-    def collect(self, values: Float[Tensor, "time"]) -> Float[Tensor, "segments"]:
-        if self.banded:
-            raise UsageError(
-                "a map over the samples of a waveform says nothing about frequency bands: use components=Segments(...), "
-                'or stage="features"'
-            )
-        return self.windows @ values
-
-    def sound(self, mask: Float[Tensor, "*shape"]) -> Float[Tensor, "time"]:
-        return self._weigh(mask[None], self.bands)[0]
-
-    def _weigh(
-        self, masks: Float[Tensor, "batch *shape"], bands: Float[Tensor, "bands time"]
-    ) -> Float[Tensor, "batch time"]:
-        """Segment by segment, since each reaches over a small part of the clip."""
-        masks = masks.reshape(len(masks), len(bands), len(self.windows))
-        mixed = bands.new_zeros(len(masks), bands.shape[-1])
-        for index, (first, last) in enumerate(self.spans):
-            segment = bands[:, first:last] * self.windows[index, first:last]
-            mixed[:, first:last] += masks[:, :, index] @ segment
-        return mixed
 
 
 def _split(
@@ -95,6 +37,12 @@ def _split(
     weights = torch.from_numpy(partition(np.asarray(frequency.edges), bins, RAMP["frequency"])).to(samples.device)
     z = analyse(samples, n_fft).unsqueeze(-3)
     return synthesise(z * weights[:, :, None], n_fft, samples.shape[-1])
+
+
+def _filled(sample_rate: int, frequency: Axis) -> bool:
+    """Whether every band holds a bin of the STFT."""
+    bins = np.arange(window_length(sample_rate) // 2 + 1) * sample_rate / window_length(sample_rate)
+    return bool(np.histogram(bins, frequency.edges)[0].all())
 
 
 def _regions(factorization, classifier, clip, frequency: Axis | None, time: Axis | None) -> Regions:
@@ -117,17 +65,23 @@ def _regions(factorization, classifier, clip, frequency: Axis | None, time: Axis
 
 
 def _assign(places: Axis, wanted: Axis) -> tuple[Axis, np.ndarray]:
-    """Each place to the wanted place in which its centre lies; wanted places that get none go to the one below."""
+    """Each place to the wanted place in which its centre lies; wanted places that get none go to the one below.
+
+    So do their names: "a+b".
+    """
     edges = np.asarray(wanted.edges)
     group = np.clip(np.searchsorted(edges, places.centers, "right") - 1, 0, wanted.size - 1)
     used, group = np.unique(group, return_inverse=True)
     bounds = [*edges[used], edges[-1]]
     bounds[0] = edges[0]
-    return Axis(wanted.name, wanted.unit, tuple(bounds)), group
+    parts = np.split(np.array(wanted.names, object), used[1:]) if wanted.names else []
+    return Axis(wanted.name, wanted.unit, tuple(bounds), tuple("+".join(part) for part in parts)), group
 
 
 @dataclass(frozen=True, eq=False)
-class _Cut(Factorization):
+class Cut(Factorization):
+    """A cut along time or frequency or both, of the waveform or of what the network eats."""
+
     stage: str = field(default="waveform", kw_only=True)
 
     @abstractmethod
@@ -142,11 +96,15 @@ class _Cut(Factorization):
         frequency, time = self._axes(clip)
         if self.stage == "features":
             return _regions(self, classifier, clip, frequency, time)
+        if frequency is not None and not _filled(clip.sample_rate, frequency):
+            raise UsageError(f"some of {frequency.size} bands are narrower than the STFT can tell apart: ask for fewer")
         baselines, note = baseline_sounds(self.baseline, clip)
-        return Pieces(clip, frequency, time, baselines, note)
+        sounds, grounds = (_split(samples, clip.sample_rate, frequency) for samples in (clip.samples, baselines))
+        return Pieces(clip, sounds, baselines, grounds, frequency, time, note)
 
 
-def _segments(audio: Audio, seconds: float | None, count: int | None, edges: Sequence[float] | None) -> Axis:
+def segments(audio: Audio, seconds: float | None, count: int | None, edges: Sequence[float] | None) -> Axis:
+    """The time axis of a clip in segments: between edges, so many, or of about so many seconds."""
     if edges is not None:
         inner = [float(e) for e in edges]
         bounds = [audio.start, *(e for e in inner if audio.start < e < audio.end), audio.end]
@@ -171,7 +129,7 @@ def _bands(sample_rate: int, bands: int, scale: str) -> Axis:
 
 
 @dataclass(frozen=True, eq=False)
-class Segments(_Cut):
+class Segments(Cut):
     """Time segments: of about `seconds` (the clip is cut evenly), `count` of them, or between given `edges` (seconds of
     the recording; the clip's start and end are added). Give one of the three; 0.1 s is the default.
 
@@ -194,11 +152,11 @@ class Segments(_Cut):
         whole(count=self.count)
 
     def _axes(self, audio: Audio) -> tuple[Axis | None, Axis | None]:
-        return None, _segments(audio, self.seconds, self.count, self.edges)
+        return None, segments(audio, self.seconds, self.count, self.edges)
 
 
 @dataclass(frozen=True, eq=False)
-class Bands(_Cut):
+class Bands(Cut):
     """Frequency bands from 0 Hz to Nyquist, `bands` of them, equally wide on a `scale`: "erb", "mel", "htk" or "linear".
 
     Shape: `[bands]`, lowest first. stage: "waveform" or "features".
@@ -215,7 +173,7 @@ class Bands(_Cut):
 
 
 @dataclass(frozen=True, eq=False)
-class Cells(_Cut):
+class Cells(Cut):
     """Bands times segments: `bands` as in `Bands`, segments of about `seconds`.
 
     Shape: `[bands, segments]`, lowest band first. stage: "waveform" or "features".
@@ -230,4 +188,4 @@ class Cells(_Cut):
         positive(seconds=self.seconds)
 
     def _axes(self, audio: Audio) -> tuple[Axis | None, Axis | None]:
-        return _bands(audio.sample_rate, self.bands, self.scale), _segments(audio, self.seconds, None, None)
+        return _bands(audio.sample_rate, self.bands, self.scale), segments(audio, self.seconds, None, None)

@@ -104,4 +104,5 @@ def provenance(question: Question) -> dict[str, Any]:
             "stage": question.components.stage,
             "baseline": question.components.note,
         }
+        record |= {"cut": list(question.components.done)} if question.components.done else {}
     return record

@@ -19,7 +19,8 @@ UNITS = {"time": " s", "frequency": " Hz"}
 class Region:
     """One component. place: axis name to `[from, to]` or a name; value and stderr as in the explanation.
 
-    Places along an axis without a unit have names, such as "component 2" or "frequency 16-32".
+    Places along an axis without a unit have names, such as "component 2" or "frequency 16-32". Where an axis names its places,
+    `place["name"]` is the component's.
     """
 
     place: dict[str, list[float] | str]
@@ -27,7 +28,7 @@ class Region:
     stderr: float | None
 
     def __str__(self) -> str:
-        order = sorted(self.place, key=lambda name: name != "time")  # time first, as one says it
+        order = sorted(self.place, key=["name", "time", *self.place].index)  # time first, as one says it
         where = ", ".join(_place(name, self.place[name]) for name in order)
         return f"{where}: {self.value:.3g}" + ("" if self.stderr is None else f" ± {self.stderr:.2g}")
 
@@ -50,8 +51,15 @@ def _named(axis: Axis, index: int) -> list[float] | str:
 def region(explanation: "Explanation", index: tuple[int, ...]) -> Region:
     """The component at an index of the array."""
     place = {axis.name: _named(axis, i) for axis, i in zip(explanation.axes, index, strict=True)}
+    place |= called(explanation, index)
     stderr = None if explanation.stderr is None else float(explanation.stderr[index])
     return Region(place, float(explanation.values[index]), stderr)
+
+
+def called(explanation: "Explanation", index: tuple[int, ...]) -> dict[str, str]:
+    """{"name": ...} of a component whose axis has names beside its edges; {} otherwise."""
+    names = [axis.names[i] for axis, i in zip(explanation.axes, index, strict=True) if axis.names]
+    return {"name": ", ".join(names)} if names else {}
 
 
 def top_regions(explanation: "Explanation", k: int) -> list[Region]:
@@ -67,6 +75,7 @@ def frame(explanation: "Explanation") -> pd.DataFrame:
         row: dict[str, Any] = {}
         for axis, i in zip(explanation.axes, index, strict=True):
             place = axis.place(i)
+            row |= {axis.name: axis.names[i]} if axis.names else {}
             row |= {axis.name: place} if axis.named else {f"{axis.name}_from": place[0], f"{axis.name}_to": place[1]}
         rows.append(row)
     maps = {

@@ -91,6 +91,8 @@ def _draw_map(figure: Figure, axes: Axes, explanation: Explanation) -> None:
         edges = np.asarray(axis.edges)
         axes.bar(edges[:-1], values, np.diff(edges), align="edge", yerr=error, edgecolor="white", linewidth=0.3)
         axes.set(xlabel=_axis_label(axis), ylabel=label, xlim=(edges[0], edges[-1]))
+        for center, name in zip(axis.centers, axis.names, strict=False):
+            axes.annotate(name, (center, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", rotation=90)
 
 
 def _axis_label(axis: Axis) -> str:

@@ -3,7 +3,8 @@
 The object has the fields `clip, model, method, target, prediction {label, probability}, label, score, unit, baseline, total,
 evaluations, seconds, seed, components, files`; and beside them `settings, kind, time, heard, warnings, provenance, version` and
 `fingerprints` (SHA-256 of the recording, at the model's rate, and of the model).
-`components` lists `{time: [s, s], frequency: [Hz, Hz], value, stderr, signed}`; an axis that is not cut is given in full. With
+`components` lists `{time: [s, s], frequency: [Hz, Hz], value, stderr, signed}`; an axis that is not cut is given in full, and
+components with names (words, sources) have them in `name` or `source`. With
 `windows`, the fields of each window stand in a list of that name, and windows that failed in `failures`.
 """
 
@@ -23,6 +24,7 @@ from earwitness.components.base import Baseline
 from earwitness.errors import EarwitnessError, InputError, UsageError
 from earwitness.explainers import METHODS, Explainer
 from earwitness.explanations import Explanation, Heard, Prediction
+from earwitness.explanations.places import called
 from earwitness.fingerprints import fingerprint
 from earwitness.naming import build, kebab
 from earwitness.questions.audio import SLACK, default_components
@@ -155,7 +157,7 @@ def describe(explanation: Explanation) -> dict[str, Any]:
         place = {axis.name: axis.place(i) for axis, i in zip(explanation.axes, index, strict=True)}
         maps = {"value": explanation.values, "stderr": explanation.stderr, "signed": explanation.signed}
         numbers = {name: None if array is None else float(array[index]) for name, array in maps.items()}
-        components.append(full | place | numbers)
+        components.append(full | place | called(explanation, index) | numbers)
     said = cast(Prediction, explanation.prediction)
     return {
         "method": explanation.method,
