@@ -108,7 +108,7 @@ def published_package(lab: Lab) -> Section:
     paper = Sobol.paper(designs)(question)
     table = _estimators(a, c, designs)
     jansen = float(np.abs(paper.values.ravel() - package_jansen(a, c)).max())
-    janon = table.set_index("estimator").loc["janon"]
+    homma, janon = (table.set_index("estimator").loc[name] for name in ("homma", "janon"))
     known, baselines = _known(lab, paper), _baselines(lab)
     zero = baselines.set_index("baseline").loc["zero"]
     return Section(
@@ -116,10 +116,11 @@ def published_package(lab: Lab) -> Section:
         f"Its design and its five estimators, written again from their formulas and asked about the same clip (high, {SNR:g} dB, "
         f"{side} x {side}, {designs} designs). Its default, Jansen's, is right, and `Sobol.paper({designs})` gives the same map "
         f"(largest difference {jansen:.1g}). Where forms differ, a simple test tells who is right: an index is a share of the "
-        f"variance, so adding {OFFSET:g} to every logit must not change it. It moves Janon's indices as published by up to "
-        f"{janon['offset_package']:.2g}, ours by {janon['offset_ours']:.1g}. The linear function, y = sum of w_i u_i with w from "
-        f"1 to 16, has indices that are known: with 32 designs Janon's as published miss by up to {janon['linear_package']:.2f}, "
-        f"with the same denominators throughout by {janon['linear_ours']:.2f}.\n\n"
+        f"variance, so adding {OFFSET:g} to every logit must not change it. As published, Homma's and Saltelli's indices move by "
+        f"up to {homma['offset_package']:.2g} and Janon's by {janon['offset_package']:.2g}; centred, and with one denominator, "
+        f"by {janon['offset_ours']:.1g}. The linear function, y = sum of w_i u_i with w from 1 to 16, has known indices: "
+        f"with {DESIGNS[0]} designs Janon's as published miss by up to {janon['linear_package']:.2f}, with one denominator by "
+        f"{janon['linear_ours']:.2f}.\n\n"
         "Two more choices are not the estimator's. The plain sequence gives the same masks each time: runs that repeat each "
         "other agree, and say nothing of the error. And masked cells become zeros, which after standardisation are the mean "
         f"level of the clip and not silence: that map agrees with the one against silence with a Spearman correlation of "
@@ -238,7 +239,6 @@ def _linear_picture() -> Picture:
     }
     game = Game(len(WEIGHTS), lambda m: m.double() @ torch.from_numpy(WEIGHTS))
     lines["our default"] = [_linear_error(Sobol(designs)(game).values) for designs in DESIGNS]
-    lines["janon, one denominator"] = [_linear_error(_ours("janon", a, c)) for a, c in evaluated]
     panel = Curves(DESIGNS, lines, "designs", "largest error of an index", logarithmic="xy")
     return Picture([panel], "The linear function of 16 inputs, whose indices are known.", columns=1)
 
