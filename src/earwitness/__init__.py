@@ -24,7 +24,7 @@ _WHERE = {
     "classifiers": ("BlackBox", "Classifier", "load_classifier", "save_classifier"),
     "components": (
         *("Bands", "Bins", "Cells", "Components", "Factorization", "Grid", "Segments"),
-        *("HarmonicPercussive", "NMFAtoms", "Stems", "Words"),
+        *("DatasetMean", "HarmonicPercussive", "NMFAtoms", "Separated", "Stems", "Superpixels", "Words"),
     ),
     "questions": ("AudioQuestion", "Game", "Question", "ask"),
     "explanations": ("Explanation",),
@@ -32,6 +32,8 @@ _WHERE = {
         "Budget",
         "Explainer",
         "HSIC",
+        "KernelSHAP",
+        "LIME",
         "Loudness",
         "Occlusion",
         "RISE",

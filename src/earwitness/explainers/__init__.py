@@ -2,6 +2,8 @@
 
 from earwitness.explainers.base import Attribution, Budget, Explainer
 from earwitness.explainers.hsic import HSIC
+from earwitness.explainers.kernel_shap import KernelSHAP
+from earwitness.explainers.lime import LIME
 from earwitness.explainers.loudness import Loudness
 from earwitness.explainers.occlusion import Occlusion
 from earwitness.explainers.random_control import Random
@@ -10,15 +12,17 @@ from earwitness.explainers.saliency import Saliency
 from earwitness.explainers.shapley import Shapley
 from earwitness.explainers.sobol import Sobol
 
-METHODS = (Sobol, Shapley, HSIC, RISE, Occlusion, Saliency, Loudness, Random)
+METHODS = (Sobol, Shapley, KernelSHAP, LIME, HSIC, RISE, Occlusion, Saliency, Loudness, Random)
 
 __all__ = [
     "HSIC",
+    "LIME",
     "METHODS",
     "RISE",
     "Attribution",
     "Budget",
     "Explainer",
+    "KernelSHAP",
     "Loudness",
     "Occlusion",
     "Random",

@@ -18,6 +18,8 @@ from earwitness.numerics.binary_designs import DESIGNS, FOLDED, every_mask, full
 from earwitness.numerics.blocks import ENOUGH, FIRST, Sums, shared_out, stacked
 from earwitness.numerics.surrogates import (
     Moments,
+    enough,
+    few,
     fidelity,
     forward_selection,
     highest_weights,
@@ -51,9 +53,9 @@ class LIME(Sampled):
         coefficients are then Banzhaf values.
     ridge: the penalty on squared coefficients, as a share of the mean variance of a component in the masks. It is scale-free: it
         shrinks by about 1 / (1 + ridge), whatever the unit of the score and however many the samples.
-    features: keep so many components only, the others get 0; None keeps all.
-    selection: "forward" (each the one that explains most of what is left), "highest" (the largest coefficients), or "auto" (forward
-        for up to 6).
+    features: keep so many components only, the others get 0 (of two equal ones, perhaps); None keeps all.
+    selection: "forward" (each the one that explains most of what is left), "highest" (the largest coefficients), or "auto"
+        (forward for up to 6).
 
     Where there are no more than `samples` masks in all, 2^components, all of them are asked: the answer is exact.
     `numbers["fidelity"]` is R² on the masks that were asked. Standard errors are a jackknife over blocks of masks. What they
@@ -95,6 +97,25 @@ class LIME(Sampled):
         if not 0 <= self.ridge < np.inf:
             raise UsageError(f"ridge is a penalty, 0 or more, not {self.ridge}")
 
+    @classmethod
+    def audiolime(cls, samples: int = 1000, seed: int = 0) -> "LIME":
+        """The settings of audioLIME 0.0.3: independent masks, cosine distance, width 0.25, all components, Ridge(alpha=1).
+
+        Source: Haunschmid et al. (2020) and their code.
+        Differs: alpha = 1 on sums over masks with weights of about 1/2 and variances of about 1/4 is the scale-free penalty
+        8 / samples, which we take; the clip itself is no first sample; a seed decides (there `random_seed` has no effect);
+        fewer masks than samples are all asked once.
+        """
+        return cls(samples, seed, design="iid", ridge=8 / samples)
+
+    @classmethod
+    def veracity(cls, samples: int = 8192, seed: int = 0) -> "LIME":
+        """The settings of the veracity study (for 20 segments, with a baseline of the clip's mean): audioLIME, 8,192 samples.
+
+        Source: Praher et al. (2021) and their code.  Differs: as `audiolime`.
+        """
+        return cls.audiolime(samples, seed)
+
     def points(self, size: int) -> int:
         return self.samples // self.price(size)
 
@@ -102,7 +123,7 @@ class LIME(Sampled):
         return 2 if self.design in FOLDED else 1
 
     def needed(self, size: int) -> int:
-        return FIRST * (full_set(size) if self.design == "hadamard" else -(-4 * size // FIRST))
+        return FIRST * (full_set(size) if self.design == "hadamard" else -(-enough(size) // FIRST))
 
     def cost(self, size: int) -> int:
         return min(super().cost(size), 2**size)
@@ -159,10 +180,8 @@ class LIME(Sampled):
 def _doubts(rows: int, size: int, alike: float) -> tuple[str, ...]:
     """What to say where the line is not to be trusted."""
     warnings = []
-    if rows <= 2 * size:
-        warnings.append(
-            f"{rows} masks are few for {size} components: errors may be larger than reported; take 4 a component"
-        )
+    if rows < min(enough(size), 2**size):
+        warnings.append(few(rows, size))
     if alike < POOR:
         warnings.append(
             f"the linear surrogate explains {alike:.0%} of the score's variance: a poor picture of the model"

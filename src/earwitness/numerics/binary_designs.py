@@ -11,8 +11,8 @@ is balanced as well makes all pairs of components equally frequent, as far as th
 | "sobol" | the first binary digits of a scrambled Sobol' sequence |
 | "hadamard" | rows of a Hadamard matrix, columns and signs drawn by chance, and the opposites of all (a fold-over) |
 
-The first digits of a Sobol' sequence are themselves rows of a Hadamard matrix and their opposites, with a fixed choice of columns:
-n of its points have n / 2 different columns at most, so components beyond that number are told apart in no single scrambling.
+The first digits of a Sobol' sequence are themselves rows of a Hadamard matrix and their opposites, with columns of its own;
+n of its points have n / 2 different columns at most, and some components are then told apart by no single scrambling.
 
 Coalitions of a given size, for Shapley values, are drawn uniformly among their size.
 
@@ -56,9 +56,9 @@ def full_set(size: int) -> int:
     return 1 << max(0, size - 1).bit_length()
 
 
-def every_mask(size: int, first: int = 0, last: int | None = None) -> Iterator[np.ndarray]:
-    """All 2^size masks (or those numbered `first` to `last` - 1), float32 `[rows, size]`, a bounded number at a time."""
-    last, most = 2**size if last is None else last, max(1, NUMBERS // size)
+def every_mask(size: int, ends: bool = True) -> Iterator[np.ndarray]:
+    """All 2^size masks (without `ends` all but the first, nothing, and the last, everything), float32 `[rows, size]`."""
+    first, last, most = int(not ends), 2**size - int(not ends), max(1, NUMBERS // size)
     for start in range(first, last, most):
         yield (np.arange(start, min(start + most, last))[:, None] >> np.arange(size) & 1).astype(np.float32)
 
@@ -66,8 +66,8 @@ def every_mask(size: int, first: int = 0, last: int | None = None) -> Iterator[n
 def random_coalitions(sizes: np.ndarray, pairs: int, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """float32 `[rows, size]`: coalitions and their opposites, a bounded number at a time.
 
-    sizes: `[size - 1]`, the probability of each number of members, 1 to size - 1. The sizes of the coalitions are drawn evenly: each
-    occurs as often as its probability says, to within one.
+    sizes: `[size - 1]`, the probability of each number of members, 1 to size - 1. The sizes are drawn evenly:
+    each occurs as often as its probability says, to within one.
     """
     members = 1 + np.searchsorted(np.cumsum(sizes[:-1]), (rng.random() + np.arange(pairs)) / pairs, side="right")
     for part in np.array_split(members, -(-pairs * size // NUMBERS)):
@@ -75,7 +75,7 @@ def random_coalitions(sizes: np.ndarray, pairs: int, size: int, rng: np.random.G
 
 
 def _hadamard(rows: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """`[rows, size]` of 0 and 1: different rows, drawn by chance, of Sylvester's matrix with columns and signs drawn by chance."""
+    """`[rows, size]` of 0 and 1: rows of Sylvester's matrix, drawn without replacement, as its columns are; signs by chance."""
     order = full_set(size)
     row, column = rng.permutation(order)[:rows], rng.permutation(order)[:size]
     return _parity(row[:, None] & column) ^ rng.integers(0, 2, size)

@@ -28,7 +28,11 @@ def regression_sums(
     weigh: Callable[[np.ndarray], np.ndarray],
 ) -> Sums:
     """The sums over masks `[rows, n]`, given a few at a time; `ask` and `weigh` answer `[rows]` to each."""
-    return dict(zip(NAMES, map(sum, zip(*(_products(m, ask(m), weigh(m)) for m in masks), strict=True)), strict=True))
+    found: Sums = {}
+    for part in masks:
+        products = zip(NAMES, _products(part, ask(part), weigh(part)), strict=True)
+        found = {name: number + found.get(name, 0.0) for name, number in products}
+    return found
 
 
 def _products(masks: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple:
@@ -38,27 +42,30 @@ def _products(masks: np.ndarray, y: np.ndarray, w: np.ndarray) -> tuple:
 
 
 class Moments(NamedTuple):
-    """Weighted covariances of the masks `[n, n]`, of masks and answers `[n]`, and the answers' variance."""
+    """Weighted covariances of the masks `[n, n]`, of masks and answers `[n]`, the answers' variance; from how many rows."""
 
     masks: np.ndarray
     products: np.ndarray
     answers: float
+    rows: float
 
 
 def moments(sums: Sums) -> Moments:
     """From the sums of some blocks, `[blocks, ...]`."""
-    weight, m, gram, y, products, squares = (sums[name].sum(0) for name in NAMES[1:])
+    rows, weight, m, gram, y, products, squares = (sums[name].sum(0) for name in NAMES)
     mean, level = m / weight, y / weight
-    return Moments(gram / weight - np.outer(mean, mean), products / weight - mean * level, squares / weight - level**2)
+    covariances = gram / weight - np.outer(mean, mean)
+    return Moments(covariances, products / weight - mean * level, squares / weight - level**2, rows)
 
 
 def ridge_fit(found: Moments, ridge: float = 0.0) -> np.ndarray:
     """`[n]`: the coefficients that minimise  mean (y - a - m b)^2 + ridge * (mean variance of a mask) * sum b^2.
 
-    The mean is weighted. The intercept a is not penalised.
+    The mean is weighted. The intercept a is not penalised. Where masks are few, see `steadied`.
     """
-    penalty = ridge * np.trace(found.masks) / len(found.masks)
-    return solved(found.masks + penalty * np.eye(len(found.masks)), found.products)
+    masks = steadied(found.masks, found.rows)
+    penalty = ridge * np.trace(masks) / len(masks)
+    return solved(masks + penalty * np.eye(len(masks)), found.products)
 
 
 def fidelity(found: Moments, coefficients: np.ndarray) -> float:
@@ -95,22 +102,47 @@ def highest_weights(found: Moments, features: int) -> np.ndarray:
 
 def restricted(found: Moments, chosen: np.ndarray, ridge: float = 0.0) -> np.ndarray:
     """`[n]`: the fit of the chosen components alone; 0 for all others."""
-    part = Moments(found.masks[np.ix_(chosen, chosen)], found.products[chosen], found.answers)
+    part = Moments(found.masks[np.ix_(chosen, chosen)], found.products[chosen], found.answers, found.rows)
     coefficients = np.zeros(len(found.products))
     coefficients[chosen] = ridge_fit(part, ridge)
     return coefficients
 
 
-def constrained_fit(gram: np.ndarray, products: np.ndarray, total: float) -> np.ndarray:
+def constrained_fit(gram: np.ndarray, products: np.ndarray, total: float, rows: float) -> np.ndarray:
     """`[n]`: the b that minimises  b' gram b - 2 b' products  among those that sum to `total`.
 
     b is equal parts of the total and a rest that sums to 0; the rest solves the equations projected onto such vectors.
+    rows: how many the sums are of; where they are few, see `steadied`.
     """
     size = len(products)
     equal = np.full(size, total / size)
     rest = projected(products - gram @ equal)
-    flat = projected(projected(gram).T)
+    flat = steadied(projected(projected(gram).T), rows)
     return equal + projected(solved(flat + np.trace(flat) / size / size, rest))
+
+
+def enough(size: int) -> int:
+    """How many masks so many components take: 4 for each."""
+    return 4 * size
+
+
+def few(rows: int, size: int) -> str:
+    """What to say where there are fewer."""
+    return f"{rows} masks are few for {size} components, and their errors are large: take {enough(size)} or more"
+
+
+def steadied(gram: np.ndarray, rows: float) -> np.ndarray:
+    """A Gram matrix of masks, drawn towards what it is on average where it comes from fewer than 4 rows a component.
+
+    On average all components are alike, and so are all pairs of them: the mean is that of the diagonal, and that of the rest.
+    Regression on n rows and their opposites is nearly singular at n = components, with errors many times the values; a
+    twentieth of the mean makes it as good as its neighbours. The matrix alone is drawn, and its mean stays: nothing shrinks.
+    """
+    size = len(gram)
+    share = max(0.0, 1 - rows / enough(size)) / 10
+    own = np.trace(gram) / size
+    other = (gram.sum() - np.trace(gram)) / max(1, size * (size - 1))
+    return gram + share * (other + (own - other) * np.eye(size) - gram)
 
 
 def projected(array: np.ndarray) -> np.ndarray:
