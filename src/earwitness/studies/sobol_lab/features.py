@@ -5,6 +5,7 @@ A Hann window of n_fft samples that is one frame of an STFT answers to a pure to
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -59,7 +60,7 @@ def logarithm(lab: Lab) -> Section:
         pictures={
             "features": Picture([*heats, share], "One clip as each network is given it; and where the variance of clips lies."),
             "accuracy": Picture(
-                [noisy.curves(), noisy.separations(), beside.curves("amplitude of the interferer")],
+                [noisy.curves(), noisy.separations(), replace(beside.curves("amplitude of the interferer"), logarithmic="x")],
                 "Accuracy and separation by noise; accuracy beside an ever louder interferer (the tone's amplitude is 0.5 to 1).",
             ),
         },
@@ -75,13 +76,14 @@ def loudest(features: Tensor) -> np.ndarray:
 
 
 def _logarithm_answer(few: Mapping[str, float], noisy: Accuracies, beside: Accuracies) -> str:
-    holds = {name: noisy.holds_down_to(name) for name in (LOG, LINEAR)}
+    apart = {name: noisy.separates_down_to(name) for name in (LOG, LINEAR)}
     place = INTERFERERS.index(3.0)
     loud = {name: beside.accuracy(name)[place] for name in (LOG, LINEAR)}
     return (
         f"The loudest 1 % of the bins holds {few[LINEAR]:.2f} of the variance of |X| and {few[LOG]:.2f} of that of log(1 + |X|); "
-        f"with the logarithm accuracy stays above 0.9 down to {holds[LOG]:.1f} dB, without down to {holds[LINEAR]:.1f} dB, and "
-        f"beside an interferer of amplitude {INTERFERERS[place]:g} it is {loud[LOG]:.3f}, without {loud[LINEAR]:.3f}."
+        f"beside an interferer of amplitude {INTERFERERS[place]:g} accuracy is {loud[LOG]:.3f} with the logarithm and "
+        f"{loud[LINEAR]:.3f} without, and in noise the labels are told apart down to {apart[LOG]:.1f} dB with it and "
+        f"{apart[LINEAR]:.1f} dB without."
     )
 
 
