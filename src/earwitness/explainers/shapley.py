@@ -14,7 +14,7 @@ import numpy as np
 
 from earwitness.errors import whole
 from earwitness.explainers.base import Attribution, Budget, Sampled
-from earwitness.numerics.blocks import Sums
+from earwitness.numerics.blocks import FIRST, Sums
 from earwitness.questions import Question
 
 NUMBERS = 2**21  # levels in the masks that are made at once: 8 MB
@@ -54,10 +54,12 @@ class Shapley(Sampled):
         return min(super().cost(size), 2**size - 2)
 
     def attribute(self, question: Question) -> Attribution:
-        allowed = super().cost(question.size) if self.until is None else self.until.evaluations or 0
-        if 2**question.size <= allowed + 2:
-            return self._exact(question)
-        return super().attribute(question)
+        if self.until is None:
+            allowed = super().cost(question.size) + 2
+        else:
+            least = FIRST * self.price(question.size) + 2  # before sampling could stop
+            allowed = (self.until.evaluations or least) // len(question.baselines)
+        return self._exact(question) if 2**question.size <= allowed else super().attribute(question)
 
     def draw(self, question: Question, points: int, rng: np.random.Generator) -> Sums:
         """The number of orders, and the sum over them of what each component adds."""
@@ -75,8 +77,10 @@ class Shapley(Sampled):
         """From the values of all 2^n masks."""
         size = question.size
         masks = np.arange(2**size)[:, None] >> np.arange(size) & 1
-        value = question.value(masks.reshape(-1, *question.shape).astype(np.float32)).numpy()
-        chosen = masks.sum(1)
+        full, empty = question.ends()
+        asked = masks[1:-1].reshape(-1, *question.shape).astype(np.float32)
+        between = question.value(asked).numpy() if len(asked) else ()  # a single component has the ends alone
+        value, chosen = np.array([empty, *between, full]), masks.sum(1)
         weight = 1 / (size * np.array([comb(size - 1, k) for k in range(size)]))
         values = [
             weight[chosen[without]] @ (value[without + 2**i] - value[without])
