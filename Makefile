@@ -6,7 +6,7 @@
 #   make references   the slow comparisons with other libraries (librosa, SALib, ...)
 #   make lint         ruff and pyright
 #   make bench        benchmarks/bench_*.py: ratios to the bare forward pass and to peers
-#   make studies      the other benchmarks/*.py: the figures that the documentation quotes
+#   make studies      the studies and the other benchmarks/*.py: the figures that the documentation quotes
 #   make lock         write constraints.txt anew, from a fresh environment, with torch held at $(TORCH)
 #
 # Another Python: PY=python3.12 VENV=.venv312 make test.  Recordings: EARWITNESS_DATA=folder make test.
@@ -46,6 +46,7 @@ bench: $(VENV)/.references
 	@$(call each,$(filter benchmarks/bench_%,$(wildcard benchmarks/*.py)),no benchmarks yet: benchmarks/bench_*.py)
 
 studies: $(VENV)/.installed
+	$(BIN)/earwitness study sobol-lab --out docs/results/sobol-lab
 	@$(call each,$(filter-out benchmarks/bench_%,$(wildcard benchmarks/*.py)),no studies yet: benchmarks/*.py)
 
 # run each script after the other and stop at the first that fails
