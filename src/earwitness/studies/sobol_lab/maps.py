@@ -133,8 +133,9 @@ def more_samples(lab: Lab) -> Section:
     table["spearman_with_most"] = [float(np.mean([rank_stability([e.values, best]) for e in found])) for found in runs]
     tops = [[int(e.values.argmax()) for e in found] for found in runs]
     table["runs_with_its_top_cell"] = [sum(top == best.argmax() for top in found) for found in tops]
-    second, top = np.sort(best, axis=None)[-2:]
-    lead = f"{(top - second) / table['stderr'].iloc[-1]:.1f} standard errors of one such map apart"
+    two = np.argsort(best, axis=None)[-2:]
+    second, top = best.flat[two]
+    error = np.sqrt(np.mean([np.sum(e.stderr.flat[two] ** 2) for e in runs[-1] if e.stderr is not None]))
     slope = {name: _exponent(samples, table[name]) for name in ("stderr", "scatter")}
     root = table["stderr"].iloc[0] * np.sqrt(samples[0] / np.array(samples))
     lines = {"reported": table["stderr"], "scatter over seeds": table["scatter"], "1 / root of N": root}
@@ -149,7 +150,8 @@ def more_samples(lab: Lab) -> Section:
         f"The {side} x {side} grid of the same clip. Independent masks would make the error fall as N^-0.5: four times the "
         "designs, half the error. A Sobol' sequence spreads its points more evenly than chance does and can do better. The best "
         f"map is the mean of the {lab.settings.repeats} with the most designs. Its two best cells, of {second:.3f} and "
-        f"{top:.3f}, lie {lead}: a top cell is only as sure as its lead.",
+        f"{top:.3f}, lie {(top - second) / error:.1f} standard errors of one map (of that difference) apart: a top cell is only "
+        "as sure as its lead.",
         asks="The grid is fixed: what do more samples change?",
         answer=f"From {samples[0]} to {samples[-1]} designs the reported error falls as N^{slope['stderr']:.2f}, the scatter as "
         f"N^{slope['scatter']:.2f}; rank stability goes from {first['rank_stability']:.3f} to {last['rank_stability']:.3f}, and "
@@ -242,7 +244,7 @@ def _fitted(runs: list[Explanation]) -> dict[str, Any]:
     known = _measured(runs)
     return {
         "rows": known["rows"], "columns": known["columns"],
-        "cell_hz": frequency.edges[-1] / frequency.size, "cell_s": (time.edges[-1] - time.edges[0]) / time.size,
+        "cell_hz": round(frequency.edges[-1] / frequency.size), "cell_s": (time.edges[-1] - time.edges[0]) / time.size,
         "filled": float(cause[rows[1]].mean()), "spanned": int((cause >= SPANNED * cause.max()).sum()),
         "tones_apart": "yes" if rows[0] != rows[1] else "no",
         "evaluations": known["evaluations"], "rank_stability": known["rank_stability"],
