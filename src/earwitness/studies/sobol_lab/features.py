@@ -97,7 +97,7 @@ def resolution(lab: Lab) -> Section:
     widths = pd.DataFrame({"n_fft / hop": name, **resolved(front)} for name, front in fronts.items())
     widths["accuracy_to_db"] = [noisy.holds_down_to(name) for name in nets]
     widths["separation_to_db"] = [noisy.separates_down_to(name) for name in nets]
-    far = {name: mean_interval(rows["distance_hz"]) for name in nets for rows in [maps[maps["n_fft / hop"] == name]]}
+    held = {name: mean_interval(rows["mass_in_row"]) for name in nets for rows in [maps[maps["n_fft / hop"] == name]]}
     scene = lab.scenes(1, snr_db=0.0)[0]
     heats = [_heat(front, scene.audio.samples[None], name) for name, front in fronts.items()]
     return Section(
@@ -105,33 +105,34 @@ def resolution(lab: Lab) -> Section:
         "Three front ends of nearly the same number of values, and a network for each. How finely they resolve is measured: a "
         "pure tone is moved past one bin, and a click past one frame, until the power has fallen by half. The two widths "
         f"multiply to {(widths['tone_hz'] * widths['click_s']).mean():.2f} each time: what is won in hertz is lost in seconds. "
-        "The hop only says how often one looks; at a quarter of the window nothing is missed. The amplitude of a tone in its "
-        "bin grows with n_fft, that of noise with its root: each doubling lifts a steady tone by 3 dB out of the noise. "
-        f"{_separations_say(noisy)} What a long window costs, short sounds, these clips do not have.\n\nThe maps are cut "
-        "alike, in 32 x 2 cells of about 125 Hz x 250 ms, 2, 4 or 16 bins high. Their distance from the tone is the mean of "
-        "|f - f0| over their mass, f the middle of a cell; a map that lies in the tone's own cell alone has up to 62 Hz. One "
-        f"more thing changes: a receptive field is so many bins, and so another number of hertz with each n_fft (Q5). {ONCE}",
+        "The hop only says how often one looks; at a quarter of the window nothing is missed. In a bin, the amplitude of a "
+        "steady tone grows with n_fft and that of noise with its root, so that each doubling lifts the tone by 3 dB, and a "
+        f"long window should hear more. {_separations_say(noisy)} What a long window costs, short sounds, these clips do not "
+        "have.\n\nThe maps are cut alike, in 32 x 2 cells of about 125 Hz x 250 ms, 2, 4 or 16 bins high; with 2, a tone "
+        "between two cells is shared by them. The table has the mass in the row of the tone, on all cells of the true cause, "
+        "and the mean distance |f - f0| of the mass from the tone, which a little mass far away makes great. One more thing "
+        f"changes: a receptive field is so many bins, and so another number of hertz with each n_fft (Q5). {ONCE}",
         "What is traded by the choice of n_fft and hop?",
-        _resolution_answer(widths, far),
+        _resolution_answer(widths, held),
         tables={"resolution": widths, "noise": noisy.table(), "maps": maps},
         pictures={
             "clip": Picture(heats, "One clip of 0 dB through three windows."),
             "trade": Picture(
-                [*_trade(widths, far), noisy.curves(), noisy.separations()],
+                [*_trade(widths, held), noisy.curves(), noisy.separations()],
                 "Widths at half power, measured; where the map lies; accuracy and separation by noise.", columns=2,
             ),
         },
     )  # fmt: skip
 
 
-def _trade(widths: pd.DataFrame, far: Mapping[str, Interval]) -> tuple[Curves, Bars]:
+def _trade(widths: pd.DataFrame, held: Mapping[str, Interval]) -> tuple[Curves, Bars]:
     trade = Curves(
         widths["tone_hz"], {"measured": widths["click_s"], "0.52 / width": 0.52 / widths["tone_hz"]},
         "width of a tone (Hz)", "width of a click (s)", "time against frequency",
     )  # fmt: skip
     bars = Bars(
-        list(far), {"distance": [i.mean for i in far.values()]}, "distance of the map from the tone (Hz)",
-        errors={"distance": half_widths(list(far.values()))},
+        list(held), {"mass": [i.mean for i in held.values()]}, "share of the map",
+        title="mass in the tone's 125 Hz", errors={"mass": half_widths(list(held.values()))},
     )  # fmt: skip
     return trade, bars
 
@@ -196,14 +197,21 @@ def distance(found: Explanation, hertz: float) -> float:
 
 
 def _separations_say(noisy: Accuracies) -> str:
-    said = ", ".join(f"{noisy.separates_down_to(name):.1f} dB with {name}" for name in noisy.margins)
-    return f"Measured, separation stays above 0.9 down to {said}."
+    reached = {name: noisy.separates_down_to(name) for name in noisy.margins}
+    said = ", ".join(f"{value:.1f} dB with {name}" for name, value in reached.items())
+    first, *_, last = reached.values()
+    expected = 10 * np.log10(RESOLUTIONS[-1][0] / RESOLUTIONS[0][0])
+    return (
+        f"Measured, separation stays above 0.9 down to {said}: from the shortest to the longest {first - last:+.1f} dB, where "
+        f"the bins alone promise {expected:+.0f} dB. A network that adds up all frames can win as much from many short ones."
+    )
 
 
-def _resolution_answer(widths: pd.DataFrame, far: Mapping[str, Interval]) -> str:
+def _resolution_answer(widths: pd.DataFrame, held: Mapping[str, Interval]) -> str:
     said = "; ".join(
-        f"{row['n_fft / hop']}: {row['tone_hz']:.0f} Hz and {1000 * row['click_s']:.0f} ms, accuracy above 0.9 down to "
-        f"{row['accuracy_to_db']:.1f} dB, map {far[row['n_fft / hop']].mean:.0f} Hz from the tone"
+        f"with {row['n_fft / hop']} a tone is {row['tone_hz']:.0f} Hz and a click {1000 * row['click_s']:.0f} ms wide, labels "
+        f"told apart down to {row['separation_to_db']:.1f} dB, {held[row['n_fft / hop']].mean:.2f} of the map within the "
+        "tone's 125 Hz"
         for row in widths.to_dict("records")
     )
-    return f"Hertz against seconds, their product fixed: a tone and a click are as wide as ({said})."
+    return f"Hertz against seconds, their product fixed: {said}."
