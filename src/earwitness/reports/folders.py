@@ -81,7 +81,9 @@ def markdown_table(table: pd.DataFrame) -> str:
 
 
 def _cell(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+    if not isinstance(value, float):
+        return str(value).replace("|", "\\|")
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _write_files(section: Section, folder: Path) -> None:
