@@ -7,6 +7,7 @@ nothing that a level meter does not know.
 """
 
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
 from typing import ClassVar
 
@@ -69,7 +70,7 @@ def _of_places(question: AudioQuestion, audio: Audio) -> np.ndarray:
     sources = spectrum.axes(len(audio.samples))
     places = question.classifier.axes(question.components.stage, len(audio.samples))
     widths = [np.diff(axis.edges) for axis in places]
-    energy = carry(power, sources, places) * np.multiply.reduce(np.ix_(*widths))
+    energy = carry(power, sources, places) * reduce(np.multiply.outer, widths)
     copies = prod(question.x.shape) // energy.size  # channels
     energy = torch.from_numpy(energy / copies).expand(question.x.shape)
     return question.collect(energy.to(question.x)).double().cpu().numpy()

@@ -122,7 +122,7 @@ class RISE(Sampled):
         exact, parts = self._exact(question), []
         for masks in blocks:
             y = question.value(masks.reshape(-1, *question.shape)).numpy() - offset
-            kept = masks.sum(1) if exact else 0
+            kept = masks.sum(1, dtype=float) if exact else 0
             chances = self.keep**kept * (1 - self.keep) ** (question.size - kept) if exact else None
             parts.append(moments(masks, y, chances))
         return added(parts)
