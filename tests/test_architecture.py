@@ -20,7 +20,7 @@ PACKAGE = "earwitness"
 SOURCE = Path(__file__).parents[1] / "src" / PACKAGE
 
 ROWS = (
-    ("errors", "fingerprints", "statistics", "numerics", "audio", "axes", "naming", "writing"),
+    ("errors", "fingerprints", "statistics", "numerics", "audio", "axes", "extras", "naming", "writing"),
     ("frontends", "targets", "carrying"),
     ("classifiers", "data", "training"),
     ("components", "attacks"),

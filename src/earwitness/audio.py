@@ -21,6 +21,8 @@ from torch import Tensor
 from earwitness.errors import InputError
 from earwitness.writing import appearing
 
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
+
 
 @dataclass(frozen=True, eq=False)
 class Audio:
@@ -150,6 +152,17 @@ def load(path: str | os.PathLike, sample_rate: int | None = None) -> Audio:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return audio if sample_rate is None else audio.resampled(sample_rate)
+
+
+def sound_files(folder: str | os.PathLike) -> list[Path]:
+    """The recordings that lie in a folder itself, by name. Raises `InputError` where it is none, or empty of them."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"no folder of recordings at {folder}")
+    found = sorted(path for path in folder.glob("[!.]*") if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise InputError(f"no recording in {folder}: none of its files ends in {', '.join(SUFFIXES)}")
+    return found
 
 
 def _write(audio: Audio, path: Path) -> float:

@@ -114,13 +114,14 @@ def check_gradient(question: Question, seed: int = 0, near: float = 0.01) -> Non
 
 def check_replaced(question: AudioQuestion, seed: int = 0) -> None:
     """The same question about another clip answers like one that is asked from the start."""
-    masks = _masks(question.shape, 3, seed)
-    old = question.value(masks)
     other, other_clip = replace(question, audio=_noisy(question.audio, seed)), _noisy(question.audio, seed)
+    masks = _masks(other.shape, 3, seed)
     fresh = AudioQuestion(question.classifier, other_clip, question.factorization, question.target, question.batch)
     new = other.value(masks)
     _close("values of a replaced question", new, fresh.value(masks), 0.0)
-    assert not torch.equal(new, old), f"another clip, yet the replaced question answers as before: {old.tolist()}"
+    if other.shape == question.shape:  # cuts along the sound itself (superpixels) differ from clip to clip
+        old = question.value(masks)
+        assert not torch.equal(new, old), f"another clip, yet the replaced question answers as before: {old.tolist()}"
 
 
 def check_hearing(question: AudioQuestion, seed: int = 0) -> None:

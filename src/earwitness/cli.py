@@ -44,7 +44,10 @@ Seed = Annotated[int | None, typer.Option(min=0, help="Seed of everything random
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks; errors are still told.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 METHOD_HELP = "A method with its options: sobol, sobol:designs=64, saliency, ... (`earwitness methods` lists them)."
-COMPONENTS_HELP = "How to cut the clip: grid:8,8, cells:bands=12,seconds=0.2, segments:0.1, bands:24, bins, ..."
+COMPONENTS_HELP = (
+    "How to cut the clip: grid:8,8, cells:bands=12,seconds=0.2, segments:0.1, words:phones.csv, stems:folder, ... "
+    "(`earwitness methods` lists them)."
+)
 
 
 def main() -> None:
@@ -115,7 +118,10 @@ def explain_command(
     components: Annotated[str | None, typer.Option(help=COMPONENTS_HELP)] = None,
     baseline: Annotated[
         str | None,
-        typer.Option(help="What replaces a component: silence, noise, zero, mean, minimum, blur, or a sound file."),
+        typer.Option(
+            help="What replaces a component: silence, noise, zero, uniform, shuffle, mean, minimum, blur, a sound "
+            "file, or a folder of them, for the mean over them."
+        ),
     ] = None,
     keep: Annotated[float, typer.Option(help="The share of the components that is kept to be heard.")] = 0.2,
     match_level: Annotated[bool, typer.Option("--match-level", help="Write sounds as loud as the clip.")] = False,

@@ -120,3 +120,65 @@ def test_values_are_averaged_over_several_baselines(classifier, clip):
     gradient = both.gradient(mask)
     parts = [both.gradient(mask, baseline=index) for index in (0, 1)]
     torch.testing.assert_close(gradient, (parts[0] + parts[1]) / 2)
+
+
+@pytest.mark.parametrize("stage", ["waveform", "features"])
+def test_uniform_and_shuffled_numbers(classifier, clip, stage):
+    """Uniform: between the clip's own extremes, flat. Shuffled: the very same numbers elsewhere. Both seeded."""
+    uniform = ew.Segments(count=3, stage=stage, baseline="uniform")(classifier, clip)
+    x, found = uniform.x.double().flatten(), uniform.baselines[0].double().flatten()
+    low, high = float(x.min()), float(x.max())
+    assert low <= found.min() and found.max() <= high
+    quantiles = torch.quantile(found, torch.linspace(0, 1, 11, dtype=torch.float64))
+    np.testing.assert_allclose((quantiles - low) / (high - low), np.linspace(0, 1, 11), atol=0.03)
+    shuffled = ew.Segments(count=3, stage=stage, baseline="shuffle")(classifier, clip).baselines[0].flatten()
+    np.testing.assert_array_equal(shuffled.sort().values, uniform.x.flatten().sort().values)
+    assert abs(float(np.corrcoef(shuffled, x)[0, 1])) < 0.05
+    torch.manual_seed(7)
+    again = ew.Segments(count=3, stage=stage, baseline=("uniform", "shuffle"))(classifier, clip)
+    np.testing.assert_array_equal(again.baselines[1].flatten(), shuffled)
+    np.testing.assert_array_equal(again.baselines[0].flatten().double(), found)
+
+
+def test_the_mean_of_a_data_set_by_hand(classifier, clip, tmp_path):
+    """Clips of other lengths and rates, from memory and from disk, with the explained clip's statistics."""
+    rng = np.random.default_rng(2)
+    clips = [ew.Audio(0.3 * rng.standard_normal(6000), RATE), ew.Audio(0.05 * rng.standard_normal(20000), 16000)]
+    clips[0].save(tmp_path / "first.wav")
+    cut = ew.Grid(2, 2, baseline=ew.DatasetMean([tmp_path / "first.wav", clips[1]]))(classifier, clip)
+    parts = [ew.load(tmp_path / "first.wav"), clips[1].resampled(RATE)]
+    level = ew.LogMel(RATE, 512, 128, 24, amin=1e-6)
+    own = level(clip.samples[None])
+    every = torch.cat([level(part.samples[None])[0] for part in parts], -1)
+    expected = (every.mean(-1) - own.mean()) / own.std(unbiased=False)
+    np.testing.assert_allclose(cut.baselines[0, 0], expected[0][:, None].expand(-1, cut.x.shape[-1]), atol=1e-4)
+    assert cut.note == "each frequency's mean over 2 clips"
+
+
+def test_the_mean_of_ready_features(cnn):
+    features = [torch.randn(1, 8, n, generator=torch.Generator().manual_seed(n)) for n in (12, 5, 9)]
+    cut = ew.Bins(baseline=ew.DatasetMean(features[1:]))(cnn(None), features[0])
+    expected = torch.cat(features[1:], -1).mean(-1, keepdim=True).expand(1, 8, 12)
+    torch.testing.assert_close(cut.baselines[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: ew.DatasetMean([]), "a list of one or more clips"),
+        (lambda: ew.DatasetMean("clip.wav"), "a list of one or more clips"),
+    ],
+)
+def test_data_sets_that_are_none(make, said):
+    with pytest.raises(ew.UsageError, match=said):
+        make()
+
+
+def test_a_data_set_that_does_not_fit(classifier, clip, cnn):
+    mean = ew.DatasetMean([clip])
+    with pytest.raises(ew.UsageError, match="is a picture, not a sound"):
+        ew.Segments(count=3, baseline=mean)(classifier, clip)
+    with pytest.raises(ew.UsageError, match="must be like the explained one"):
+        ew.Bins(baseline=mean)(cnn(None), torch.ones(1, 8, 12))
+    with pytest.raises(ew.UsageError, match="must be like the explained one"):
+        ew.Bins(baseline=ew.DatasetMean([torch.ones(1, 7, 12)]))(cnn(None), torch.ones(1, 8, 12))

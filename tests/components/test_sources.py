@@ -209,7 +209,7 @@ def test_settings_that_make_no_sense(make, said):
         ({"all": clip_of(), "low": STEMS["low"]}, "is the whole mix not among them"),
         ({"rest": STEMS["low"]}, "'rest' is what the stems leave"),
         ({}, "no stems"),
-        ("nowhere", "no folder of stems at nowhere"),
+        ("nowhere", "no folder of recordings at nowhere"),
         ({"low": "nowhere.wav"}, "the file does not exist"),
     ],
 )

@@ -1,13 +1,18 @@
 """Ways to cut a clip into components that add up to it."""
 
-from earwitness.components.base import Components, Factorization, Regions
+from earwitness.components.base import Components, DatasetMean, Factorization, Regions
 from earwitness.components.cells import Bands, Cells, Segments
 from earwitness.components.grid import Bins, Grid
+from earwitness.components.separated import Separated
 from earwitness.components.sources import HarmonicPercussive, NMFAtoms
 from earwitness.components.stems import Stems
+from earwitness.components.superpixels import Superpixels
 from earwitness.components.words import Words
 
-FACTORIZATIONS = (Grid, Bins, Segments, Bands, Cells, Words, HarmonicPercussive, NMFAtoms, Stems)
+FACTORIZATIONS = (
+    *(Grid, Bins, Superpixels, Segments, Bands, Cells, Words),
+    *(HarmonicPercussive, NMFAtoms, Stems, Separated),
+)
 
 __all__ = [
     "FACTORIZATIONS",
@@ -15,12 +20,15 @@ __all__ = [
     "Bins",
     "Cells",
     "Components",
+    "DatasetMean",
     "Factorization",
     "Grid",
     "HarmonicPercussive",
     "NMFAtoms",
     "Regions",
     "Segments",
+    "Separated",
     "Stems",
+    "Superpixels",
     "Words",
 ]

@@ -6,18 +6,38 @@
 (`collect`). A `Factorization` is the way to cut, a frozen dataclass of hyper-parameters; called, it cuts.
 """
 
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from earwitness.audio import Audio
-from earwitness.axes import Axis, counted
+from earwitness.axes import Axis, carry, counted
 from earwitness.classifiers.base import Classifier
+from earwitness.errors import UsageError
 
-Baseline = str | Audio | tuple
+
+@dataclass(frozen=True, eq=False)
+class DatasetMean:
+    """The baseline "an average clip": the mean of each frequency over clips and their time. At the features only.
+
+    clips: recordings, paths, or ready features where the classifier has no front end. Where a front end uses the statistics of a
+    whole clip, it uses those of the explained one, as with every baseline.
+    """
+
+    clips: Sequence[Audio | Tensor | str | os.PathLike] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.clips, str | os.PathLike | Audio) or not len(self.clips):
+            raise UsageError("DatasetMean takes a list of one or more clips")
+
+
+Baseline = str | Audio | DatasetMean | tuple
 
 
 class Components(ABC):
@@ -51,6 +71,18 @@ class Components(ABC):
     def sound(self, mask: Float[Tensor, "*shape"]) -> Float[Tensor, "time"] | None:
         """`[time]`: the components that `mask` `[*shape]` keeps, added up; None where they are not sounds."""
         return None
+
+    def place(self, index: tuple[int, ...]) -> dict[str, list[float] | str]:
+        """Where a component lies: `[from, to]`, or a name, along each axis."""
+        return {axis.name: axis.place(i) for axis, i in zip(self.axes, index, strict=True)}
+
+    def laid_out(self, values: np.ndarray) -> tuple[np.ndarray, tuple[Axis, ...]]:
+        """Numbers `[*shape]` as a map, and its axes: how they are seen, and heard where components are no sounds."""
+        return values, self.axes
+
+    def averaged(self, values: np.ndarray, axes: tuple[Axis, ...]) -> np.ndarray:
+        """`[*shape]`: a map with axes, a true cause say, averaged over each component. `InputError` where it can't be."""
+        return carry(values, axes, self.axes)
 
 
 class Regions(Components):
@@ -98,7 +130,9 @@ class Factorization(ABC):
         "noise": the clip's noise floor: noise (seeded) with the 10 % quantile over time of each frequency's level.
         an `Audio`: another clip, repeated or cut to the length.  A tuple of these: the score is averaged over them.
         "zero": bare zeros (of a waveform, silence).
-        At the features also "mean" and "minimum" (of each frequency over time), "blur".
+        "uniform": numbers drawn (seeded) between the least and the largest of what stands at the stage.
+        "shuffle": the numbers that stand there, in another order (seeded).
+        At the features also "mean" and "minimum" (of each frequency over time), "blur", and a `DatasetMean`.
     """
 
     baseline: Baseline = field(default="silence", kw_only=True)

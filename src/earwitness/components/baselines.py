@@ -4,18 +4,21 @@ A baseline at a stage is the stage's answer to a *sound*, with the clip's own st
 clip, bare zeros are the clip's mean level, not silence.
 """
 
+from typing import cast
+
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from earwitness.audio import Audio
+from earwitness.audio import Audio, load
 from earwitness.carrying import analyse, synthesise, window_length
 from earwitness.classifiers.base import Classifier
-from earwitness.components.base import Baseline
+from earwitness.components.base import Baseline, DatasetMean
 from earwitness.errors import UsageError, unknown
 
 SOUNDS = {"silence": "digital silence", "noise": "the clip's noise floor"}
+DRAWN = {"uniform": "noise between the least and the largest number", "shuffle": "the same numbers, shuffled"}
 MAPS = {
     "zero": "zeros",
     "mean": "each frequency's mean over time",
@@ -34,7 +37,7 @@ def noise_floor(audio: Audio, quantile: float = 0.1, seed: int = 0) -> Float[Ten
     return synthesise(noise / typical * level, n_fft, len(audio.samples))
 
 
-def baseline_sound(kind: str | Audio, audio: Audio) -> tuple[Float[Tensor, "time"], str]:
+def baseline_sound(kind: str | Audio | DatasetMean, audio: Audio) -> tuple[Float[Tensor, "time"], str]:
     """`[time]` and its description."""
     if isinstance(kind, Audio):
         other = kind.resampled(audio.sample_rate).samples.to(audio.samples.device)
@@ -44,9 +47,19 @@ def baseline_sound(kind: str | Audio, audio: Audio) -> tuple[Float[Tensor, "time
         return torch.zeros_like(audio.samples), SOUNDS["silence"]
     if kind == "noise":
         return noise_floor(audio).to(audio.samples.device), SOUNDS["noise"]
-    if kind in MAPS:
+    if isinstance(kind, str) and kind in DRAWN:
+        return drawn(kind, audio.samples), DRAWN[kind]
+    if isinstance(kind, DatasetMean) or kind in MAPS:
         raise UsageError(f'the baseline {kind!r} is a picture, not a sound: use it with stage="features"')
-    raise unknown("baseline", kind, (*SOUNDS, *MAPS))
+    raise unknown("baseline", kind, (*SOUNDS, *DRAWN, *MAPS))
+
+
+def drawn(kind: str, x: Float[Tensor, "*x"], seed: int = 0) -> Float[Tensor, "*x"]:
+    """`[*x]`: "uniform" noise in the range of x, or x "shuffle"d."""
+    rng = np.random.default_rng(seed)
+    if kind == "shuffle":
+        return x.flatten()[torch.from_numpy(rng.permutation(x.numel())).to(x.device)].reshape(x.shape)
+    return x.min() + (x.max() - x.min()) * torch.from_numpy(rng.random(x.shape)).to(x)
 
 
 def baseline_sounds(baseline: Baseline, audio: Audio) -> tuple[Float[Tensor, "baselines time"], str]:
@@ -68,15 +81,36 @@ def baseline_features(
 def _feature(
     kind, classifier: Classifier, clip: Audio | Tensor, stage: str, x: Float[Tensor, "*x"]
 ) -> tuple[Float[Tensor, "*x"], str]:
-    if isinstance(kind, str) and kind in MAPS:
-        return _map(kind, x), MAPS[kind]
+    if isinstance(kind, str) and kind in (*MAPS, *DRAWN):
+        return (_map(kind, x), MAPS[kind]) if kind in MAPS else (drawn(kind, x), DRAWN[kind])
+    if isinstance(kind, DatasetMean):
+        return _dataset_mean(kind, classifier, clip, stage, x), f"each frequency's mean over {len(kind.clips)} clips"
     if not isinstance(clip, Audio):
         if kind == "silence":
             return torch.zeros_like(x), "zeros (these features have no front end that could answer to silence)"
-        raise UsageError("ready features have no sound: use the baseline zero, mean, minimum or blur")
+        raise UsageError(f"ready features have no sound: use one of the baselines {', '.join((*MAPS, *DRAWN))}")
     sound, note = baseline_sound(kind, clip)
     with torch.no_grad():
         return classifier.at(stage, sound[None].to(x.device), clip.samples[None].to(x.device))[0], note
+
+
+def _dataset_mean(
+    kind: DatasetMean, classifier: Classifier, clip: Audio | Tensor, stage: str, x: Float[Tensor, "*x"]
+) -> Float[Tensor, "*x"]:
+    """Clip by clip, each weighed by its length."""
+    total, frames = torch.zeros_like(x[..., :1]), 0
+    for other in kind.clips:
+        if isinstance(clip, Audio) and not isinstance(other, Tensor):
+            other = other if isinstance(other, Audio) else load(other)
+            samples = other.resampled(cast(int, classifier.sample_rate)).samples[None].to(x.device)
+            with torch.no_grad():
+                other = classifier.at(stage, samples, clip.samples[None].to(x.device))[0]
+        if not isinstance(other, Tensor) or other.shape[:-1] != x.shape[:-1]:
+            raise UsageError(
+                "the clips of a DatasetMean must be like the explained one: recordings, or features of its height"
+            )
+        total, frames = total + other.to(x).sum(-1, keepdim=True), frames + other.shape[-1]
+    return (total / frames).expand_as(x)
 
 
 def _map(kind: str, x: Float[Tensor, "*x"]) -> Float[Tensor, "*x"]:

@@ -6,16 +6,14 @@ clip = stems + rest            whatever they leave is one more component, so not
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from earwitness.audio import Audio, load
+from earwitness.audio import Audio, load, sound_files
 from earwitness.components.sources import Sources
 from earwitness.errors import InputError, UsageError
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
 REST = "rest"
 MOST = 0.05  # of the clip's power: what is left of it may be so much louder than itself
 SLACK = 0.001  # seconds that a stem may be longer or shorter than its clip: resampling rounds
@@ -47,15 +45,10 @@ class Stems(Sources):
         return (*found, REST), torch.cat([sounds, rest[None]]), done
 
     def _named(self) -> Mapping[str, Audio | str | os.PathLike]:
-        if isinstance(self.stems, Mapping):
-            named = self.stems
-        else:
-            folder = Path(self.stems)
-            if not folder.is_dir():
-                raise InputError(f"no folder of stems at {folder}")
-            named = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
+        given = self.stems
+        named = given if isinstance(given, Mapping) else {path.stem: path for path in sound_files(given)}
         if not named:
-            raise InputError(f"no stems: give names and sounds, or a folder with {', '.join(SUFFIXES)} files")
+            raise InputError("no stems: give names and sounds, or a folder of recordings")
         if REST in named:
             raise UsageError(
                 f"{REST!r} is what the stems leave of the clip: give that stem another name, or leave it out"

@@ -64,10 +64,10 @@ def read_alignment(path: str | os.PathLike, file: str | None) -> list[Row]:
     if recordings is not None:
         if file is None:
             raise InputError(f"{path} is about several recordings: say which this is, Words(..., file=...)")
-        table = table[[Path(str(each)).name == Path(file).name for each in table[recordings]]]
+        table = table.loc[[Path(str(each)).name == Path(file).name for each in table[recordings]]]
         if table.empty:
             raise InputError(f"{path} has no rows for {Path(file).name}")
-    return _rows(table[[found[what] for what in COLUMNS]].itertuples(index=False, name=None), str(path))
+    return _rows(zip(*(table[name] for name in found.values()), strict=True), str(path))
 
 
 def _rows(rows: Iterable, where: str) -> list[Row]:

@@ -19,10 +19,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from earwitness.audio import Audio, load
+from earwitness.audio import SUFFIXES, Audio, load
 from earwitness.errors import InputError
 
-SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
 GROUPS = ("split", "fold", "group")  # columns of a manifest that say which clips belong together
 
 
@@ -114,7 +113,7 @@ def class_folders(folder: str | os.PathLike) -> list[Clip]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"no folder at {folder}")
-    sounds = (path for path in folder.glob("[!.]*/[!.]*") if path.suffix.lower() in SOUNDS)
+    sounds = (path for path in folder.glob("[!.]*/[!.]*") if path.suffix.lower() in SUFFIXES)
     files = sorted(sounds)
     if not files:
         raise InputError(f"{folder} holds no sounds in class folders such as {folder.name}/dog/a.wav")

@@ -69,7 +69,7 @@ def listen(explanation: "Explanation", mask: np.ndarray, remove: bool, match_lev
     question, clip = _asked(explanation)
     kept = question.components.sound(torch.as_tensor(mask, dtype=torch.float32, device=clip.samples.device))
     if kept is None:
-        kept = carry_mask(mask, question.axes, clip).samples
+        kept = carry_mask(*question.components.laid_out(mask), clip).samples
     audio = clip.with_samples(clip.samples - kept if remove else kept, "removed" if remove else "kept")
     logits = question.answer(audio)
     gain = _matching_gain(audio, clip) if match_level else 0.0

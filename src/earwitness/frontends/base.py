@@ -23,7 +23,7 @@ class PerClip(nn.Module):
 
     @abstractmethod
     def forward(
-        self, x: Float[Tensor, "batch *x"], like: Float[Tensor, "#batch *x"] | None = None
+        self, x: Float[Tensor, "batch *x"], like: Float[Tensor, "#batch *other"] | None = None
     ) -> Float[Tensor, "batch *x"]: ...
 
 
@@ -31,7 +31,7 @@ class Standardise(PerClip):
     """(x - mean) / sqrt(variance + 1e-7) over each clip: zero then stands for the clip's mean, not for silence."""
 
     def forward(
-        self, x: Float[Tensor, "batch *x"], like: Float[Tensor, "#batch *x"] | None = None
+        self, x: Float[Tensor, "batch *x"], like: Float[Tensor, "#batch *other"] | None = None
     ) -> Float[Tensor, "batch *x"]:
         like = x if like is None else like
         every = tuple(range(1, like.ndim))

@@ -54,7 +54,7 @@ class Decibel(PerClip):
         self.amin, self.ref, self.top_db, self.factor = amin, ref, top_db, factor
 
     def forward(
-        self, x: Float[Tensor, "batch 1 rows frames"], like: Float[Tensor, "#batch 1 rows frames"] | None = None
+        self, x: Float[Tensor, "batch 1 rows frames"], like: Float[Tensor, "#batch 1 rows other"] | None = None
     ) -> Float[Tensor, "batch 1 rows frames"]:
         top = (x if like is None else like).amax((1, 2, 3), keepdim=True).clamp(min=self.amin)
         ref = top if self.ref == "max" else torch.full_like(top, max(float(self.ref), self.amin))

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from earwitness.audio import Audio, load
-from earwitness.axes import Axis, carry
+from earwitness.axes import Axis
 from earwitness.classifiers.base import Classifier, evaluating
 from earwitness.components import Bins, Cells, Components, Factorization, Grid, Segments
 from earwitness.errors import InputError, ModelError, UsageError
@@ -85,7 +85,7 @@ class AudioQuestion(Question):
 
     @cached_property
     def cause(self) -> np.ndarray | None:
-        return None if self.truth is None else carry(*self.truth, self.axes)
+        return None if self.truth is None else self.components.averaged(*self.truth)
 
     def mix(self, masks: Float[Tensor, "batch *shape"], baseline: int = 0) -> Float[Tensor, "batch *x"]:
         return self.components.mix(masks, baseline)

@@ -67,17 +67,20 @@ def _colours(values: np.ndarray, kind: str) -> dict:
 
 
 def _draw_map(figure: Figure, axes: Axes, explanation: Explanation) -> None:
-    values, kind = explanation.values, explanation.kind
-    named = {axis.name: axis for axis in explanation.axes}
+    kind, (values, places) = explanation.kind, _laid_out(explanation)
+    named = {axis.name: axis for axis in places}
     label = f"{kind} ({explanation.unit})" if kind in SIGNED else kind
     if set(named) == {"frequency", "time"}:
-        order = [axis.name for axis in explanation.axes]
+        order = [axis.name for axis in places]
         grid = values if order == ["frequency", "time"] else values.T
         draw_heat(figure, axes, grid, (named["frequency"], named["time"]), kind, label)
         return
-    if len(explanation.axes) != 1:
+    if len(places) == 2 and places[0].named:
+        _draw_sources(figure, axes, values, places, kind, label if kind in SIGNED else "")
+        return
+    if len(places) != 1:
         raise InputError(f"no picture for components over {list(named)}")
-    (axis,) = explanation.axes
+    (axis,) = places
     error = explanation.stderr
     if axis.name == "frequency" and axis.unit == "Hz":
         edges = np.asarray(axis.edges)
@@ -91,8 +94,22 @@ def _draw_map(figure: Figure, axes: Axes, explanation: Explanation) -> None:
         edges = np.asarray(axis.edges)
         axes.bar(edges[:-1], values, np.diff(edges), align="edge", yerr=error, edgecolor="white", linewidth=0.3)
         axes.set(xlabel=_axis_label(axis), ylabel=label, xlim=(edges[0], edges[-1]))
-        for center, name in zip(axis.centers, axis.names, strict=False):
-            axes.annotate(name, (center, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", rotation=90)
+        if axis.names and axis.unit == "s":
+            axes.secondary_xaxis("top").set_xticks(axis.centers, axis.names, rotation=90, fontsize="small")
+
+
+def _laid_out(explanation: Explanation) -> tuple[np.ndarray, tuple[Axis, ...]]:
+    """Values where they are seen: superpixels at their bins, everything else along its axes."""
+    components = getattr(explanation.question, "components", None)
+    return (explanation.values, explanation.axes) if components is None else components.laid_out(explanation.values)
+
+
+def _draw_sources(figure: Figure, axes: Axes, values: np.ndarray, places: tuple, kind: str, unit: str) -> None:
+    """Values `[sources, time]`: a row for each source, by its name."""
+    rows = Axis("source", "", tuple(range(places[0].size + 1)))
+    draw_heat(figure, axes, values, (rows, places[1]), kind, unit)
+    axes.set_yticks(rows.centers, places[0].edges)
+    axes.set_ylabel("")
 
 
 def _axis_label(axis: Axis) -> str:

@@ -17,9 +17,9 @@ from typing import Any, cast
 import numpy as np
 
 import earwitness
-from earwitness.audio import Audio, load
+from earwitness.audio import Audio, load, sound_files
 from earwitness.classifiers import Classifier, load_classifier
-from earwitness.components import FACTORIZATIONS, Factorization
+from earwitness.components import FACTORIZATIONS, DatasetMean, Factorization
 from earwitness.components.base import Baseline
 from earwitness.errors import EarwitnessError, InputError, UsageError
 from earwitness.explainers import METHODS, Explainer
@@ -108,10 +108,12 @@ def make_job(
 ) -> Job:
     """A job from words: the folder of a model, and method and components as `naming.build` takes them.
 
-    baseline: a name, or the path of a sound.
+    baseline: a name, the path of a sound, or of a folder of sounds, for the mean over them.
     """
     explainer = build(method, METHODS, "method", seed=seed)
     given = load(baseline) if baseline and Path(baseline).is_file() else baseline
+    if baseline and Path(baseline).is_dir():
+        given = DatasetMean(sound_files(baseline))
     cut = build(components, FACTORIZATIONS, "kind of components", baseline=given) if components else None
     return Job(load_classifier(model, device=device), explainer, target, cut, given, keep, match_level, str(model))
 
@@ -152,9 +154,9 @@ def describe(explanation: Explanation) -> dict[str, Any]:
     """An explanation as plain numbers and words."""
     audio: Audio = cast(Any, explanation.question).audio  # a job's explanations are of recordings
     full = {"time": [audio.start, audio.end], "frequency": [0.0, audio.sample_rate / 2]}
-    components = []
+    components, cut = [], cast(Any, explanation.question).components
     for index in np.ndindex(explanation.shape):
-        place = {axis.name: axis.place(i) for axis, i in zip(explanation.axes, index, strict=True)}
+        place = cut.place(index)
         maps = {"value": explanation.values, "stderr": explanation.stderr, "signed": explanation.signed}
         numbers = {name: None if array is None else float(array[index]) for name, array in maps.items()}
         components.append(full | place | called(explanation, index) | numbers)
