@@ -64,7 +64,7 @@ class LIME(Sampled):
     Warns where the line says little: a constant score, too few masks for so many components, R² below 0.5.
     Cost: samples evaluations for each baseline, or 2^components.
     Source: Ribeiro et al. (2016); Haunschmid et al. (2020), audioLIME.
-    Differs: masks are balanced and come with their opposites, which needs 3 to 6 times fewer (the published "iid" is there);
+    Differs: masks are balanced and come with their opposites, which needs about 4 times fewer (the published "iid" is there);
     the penalty is scale-free, where a fixed one shrinks more the fewer the samples (ridge) or sets everything to 0 where a
     score is small (lasso); without a sparse choice all components are kept; the clip itself is no special first sample.
     """

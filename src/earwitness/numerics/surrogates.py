@@ -18,7 +18,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from earwitness.numerics.blocks import Sums
 
-SINGULAR = 1e-10  # of a column's variance: what the others leave of it, below which they determine it
+SINGULAR = 1e-10  # of the largest variance: what the others leave of a column, below which they determine it
 NAMES = ("rows", "weight", "masks", "gram", "answers", "products", "squares")
 
 
@@ -80,7 +80,7 @@ def forward_selection(found: Moments, features: int) -> np.ndarray:
     The chosen one is swept out of all covariances, so a step is one outer product.
     """
     masks, products = found.masks.copy(), found.products.copy()
-    free, chosen = np.diag(masks) * SINGULAR, []
+    free, chosen = SINGULAR * np.diag(masks).max(), []
     for _ in range(min(features, len(products))):
         variance = np.diag(masks)
         open_ = variance > free
@@ -156,6 +156,6 @@ def solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
         factor = cho_factor(matrix, lower=True)
     except LinAlgError:
         return np.linalg.lstsq(matrix, right, rcond=SINGULAR)[0]
-    if (np.diag(factor[0]) ** 2 <= SINGULAR * np.diag(matrix)).any():
+    if (np.diag(factor[0]) ** 2 <= SINGULAR * np.diag(matrix).max()).any():
         return np.linalg.lstsq(matrix, right, rcond=SINGULAR)[0]
     return cho_solve(factor, right)
