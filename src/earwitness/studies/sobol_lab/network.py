@@ -263,7 +263,7 @@ def _reach(along: str, found: Accuracies) -> dict[str, float | str]:
     change = np.abs(margins - margins[middle]).mean(1)
     return {
         "along": along, "unit": AXES[along], "network": name, "accuracy": found.accuracy(name)[middle],
-        "holds_to": float(distance[~(distance >= distance[broken].min(initial=np.inf))].max()),
+        "holds_to": float(distance[~(distance >= distance[broken].min(initial=np.inf))].max(initial=0.0)),
         "farthest": float(distance.max()), "least_accuracy": found.accuracy(name).min(),
         "margin": margins[middle].mean(), "greatest_change": change.max(),
     }  # fmt: skip
