@@ -1,9 +1,7 @@
 """Every method obeys the laws that it claims; the control, which knows nothing, is caught."""
 
-from dataclasses import dataclass
-from itertools import combinations
-from math import factorial
-from typing import ClassVar
+import copy
+from itertools import product
 
 import numpy as np
 import pytest
@@ -12,7 +10,6 @@ import torch
 import earwitness as ew
 from earwitness.checks import check_explainer, check_linear, check_reproducible
 from earwitness.explainers import METHODS
-from earwitness.explainers.base import Attribution
 
 
 def total_indices(w):
@@ -20,29 +17,18 @@ def total_indices(w):
     return w**2 / (w**2).sum()
 
 
-@dataclass(frozen=True)
-class Shapley(ew.Explainer):
-    """Exact Shapley values by enumeration: a share, to try the laws of shares on."""
+def dependence(w):
+    """HSIC's values of a linear game: of all masks, from explicit centring matrices."""
+    masks = np.array(list(product((0, 1), repeat=len(w))), float)
+    y, h = masks @ w, np.eye(2 ** len(w)) - 2.0 ** -len(w)
+    lc = h @ np.exp(-((y[:, None] - y) ** 2) / (2 * y.var())) @ h
+    return np.array([s @ lc @ s for s in (2 * masks - 1).T]) / (len(y) * np.sqrt((lc**2).sum()))
 
-    kind: ClassVar[str] = "share"
-    axioms: ClassVar[tuple[str, ...]] = ("dummy", "symmetry", "completeness")
 
-    def cost(self, size: int) -> int:
-        return 2**size
-
-    def attribute(self, question: ew.Question) -> Attribution:
-        n = question.size
-        masks = np.array([[s >> i & 1 for i in range(n)] for s in range(2**n)], float)
-        v = question.value(masks.reshape(-1, *question.shape)).numpy()
-        values = np.zeros(n)
-        for i in range(n):
-            rest = [j for j in range(n) if j != i]
-            for size in range(n):
-                weight = factorial(size) * factorial(n - size - 1) / factorial(n)
-                for group in combinations(rest, size):
-                    s = sum(1 << j for j in group)
-                    values[i] += weight * (v[s | 1 << i] - v[s])
-        return Attribution(values.reshape(question.shape))
+def smoothed(w):
+    """What sliding windows of three make of weights: the mean of their means."""
+    windows = [np.arange(at, at + 3) for at in range(len(w) - 2)]
+    return np.array([np.mean([w[part].mean() for part in windows if i in part]) for i in range(len(w))])
 
 
 LAWS = {
@@ -51,9 +37,23 @@ LAWS = {
     "sobol, monte carlo": (ew.Sobol(designs=1024, sampler="monte-carlo"), total_indices),
     "sobol, lhs, glen": (ew.Sobol(designs=1024, sampler="lhs", estimator="glen"), total_indices),
     "sobol, halton": (ew.Sobol(designs=512, sampler="halton"), total_indices),
+    "shapley": (ew.Shapley(), None),
+    "shapley, sampled": (ew.Shapley(permutations=3), None),
+    "kernel shap": (ew.KernelSHAP(), None),
+    "kernel shap, sampled": (ew.KernelSHAP(samples=128), None),
+    "lime": (ew.LIME(), None),
+    "lime, iid": (ew.LIME(samples=200, design="iid"), None),
+    "hsic": (ew.HSIC(samples=8192), dependence),
+    "rise": (ew.RISE(), None),
+    "rise, balanced": (ew.RISE(samples=128), None),
+    "rise, iid": (ew.RISE(samples=250, design="iid"), None),
+    "rise, mostly kept": (ew.RISE(samples=250, keep=0.6), None),
+    "rise, not centred": (ew.RISE(centred=False), lambda w: 1 + w.sum() / 2 + w / 2),
+    "occlusion": (ew.Occlusion(), None),
+    "occlusion, windows": (ew.Occlusion(window=3), smoothed),
     "saliency": (ew.Saliency(), np.abs),
-    "shapley": (Shapley(), None),
 }
+CONTROLS = {ew.Random, ew.Loudness}  # which know nothing of the model
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -64,8 +64,8 @@ def test_laws(name, seed):
 
 
 def test_no_method_is_left_out():
-    tried = {type(explainer) for explainer, _ in LAWS.values()} | {ew.Random}
-    assert set(METHODS) <= tried
+    assert set(METHODS) == {type(explainer) for explainer, _ in LAWS.values()} | CONTROLS
+    assert set(METHODS) == {type(explainer) for explainer in QUICK}
 
 
 def test_the_control_is_reproducible_and_knows_nothing():
@@ -82,3 +82,73 @@ def test_the_paper_s_setting_finds_the_weights_too():
     found = ew.Sobol.paper(designs=256)(ew.Game(16, lambda m: m.double() @ torch.as_tensor(weights)))
     assert found.stderr is None
     np.testing.assert_allclose(found.values, total_indices(weights), atol=0.01)
+
+
+def test_smooth_masks_are_reproducible():
+    check_reproducible(ew.RISE(samples=100, grid=3))
+    check_reproducible(ew.RISE(samples=100, grid=2, centred=False))
+
+
+# ---- every method x every kind of question
+
+QUICK = (
+    ew.Sobol(designs=8),
+    ew.Shapley(permutations=2),
+    ew.KernelSHAP(samples=64),
+    ew.LIME(samples=64),
+    ew.HSIC(samples=3 * 64),
+    ew.RISE(samples=64),
+    ew.RISE(samples=64, grid=2),
+    ew.Occlusion(),
+    ew.Occlusion(window=2),
+    ew.Saliency(),
+    ew.Loudness(),
+    ew.Random(),
+)
+MEL = ew.LogMel(8000, n_fft=256, hop_length=64, n_mels=20, amin=1e-6)
+KINDS = {
+    "a row": lambda cnn, clip: ew.Game(9, lambda m: torch.tanh(m.double()).sum(1) + m[:, 0] * m[:, 4]),
+    "a plane": lambda cnn, clip: ew.Game((3, 4), lambda m: torch.tanh(m.double().sum((1, 2))) - m[:, 1, 2]),
+    "grid": lambda cnn, clip: ew.ask(cnn(MEL), clip, ew.Grid(3, 4)),
+    "segments of sound": lambda cnn, clip: ew.ask(cnn(MEL), clip, ew.Segments(count=9)),
+    "cells of sound": lambda cnn, clip: ew.ask(cnn(MEL), clip, ew.Cells(bands=3, seconds=0.25), "low - high"),
+    "bands of features": lambda cnn, clip: ew.ask(cnn(MEL), clip, ew.Bands(bands=8, stage="features")),
+    "two baselines": lambda cnn, clip: ew.ask(cnn(MEL), clip, ew.Grid(3, 4, baseline=("silence", "mean"))),
+    "ready features": lambda cnn, clip: ew.ask(cnn(None), MEL(clip.samples[None])[0], ew.Grid(3, 4)),
+    "a black box": lambda cnn, clip: ew.ask(
+        ew.BlackBox(lambda x: np.stack([(x**2).mean(1), np.abs(x).max(1)], 1), 8000, ["power", "peak"]),
+        clip,
+        ew.Segments(count=9),
+    ),
+}
+SOUNDLESS = ("a row", "a plane", "ready features")
+REFUSED = {("Loudness", kind): "cannot be loud" for kind in SOUNDLESS} | {
+    ("Saliency", "a black box"): "no gradient",
+    ("Saliency", "cells of sound"): "says nothing about frequency bands",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("explainer", QUICK, ids=repr)
+def test_every_method_and_kind_of_question(cnn, tone, explainer, kind):
+    """The same bits again, 1e-5 of the spread in other batches, the evaluations that were promised, shares that add up."""
+    question = KINDS[kind](cnn, tone(span=(0.2, 0.6))[0])
+    if refusal := REFUSED.get((type(explainer).__name__, kind)):
+        with pytest.raises(ew.EarwitnessError, match=refusal):
+            explainer(question)
+        return
+    found, others = explainer(question), explainer(in_batches(question, 3))
+    np.testing.assert_array_equal(explainer(question).values, found.values)
+    spread = np.ptp(found.values)
+    assert spread > 0 and found.values.shape == question.shape
+    np.testing.assert_allclose(others.values, found.values, atol=1e-5 * spread, rtol=0)
+    assert found.evaluations == others.evaluations == explainer.expected(question)
+    if found.kind == "share":
+        assert found.gap < 1e-5
+
+
+def in_batches(question, batch):
+    """The same question in other batches."""
+    other = copy.copy(question)
+    object.__setattr__(other, "batch", batch)
+    return other

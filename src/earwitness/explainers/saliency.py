@@ -30,6 +30,9 @@ class Saliency(Explainer):
     def cost(self, size: int) -> int:
         return 1
 
+    def expected(self, question: Question) -> int:
+        return 1 + 2 * len(question.baselines)  # the slope is asked at the clip alone
+
     def attribute(self, question: Question) -> Attribution:
         slope = question.slope(question.x[None])[0]
         on_masks = slope * (question.x - question.baselines.mean(0))
