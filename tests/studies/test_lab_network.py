@@ -121,7 +121,7 @@ def side_by_side():
     """Four clips, two of either label, at three values."""
     margins = {
         "steady": np.array([[1.0, -1, 2, 1], [-1, -2, 2, 1], [-1, -2, 2, 1]]),
-        "moved": np.array([[-9.0, -8, -7, -6], [-4, -2, -1, 1], [-3, -2, 1, 2]]),
+        "moved": np.array([[-9.0, -8, -7, -6], [-4, -2, -1, 0.2], [-3, -2, 1, 2]]),
     }
     return Accuracies("snr_db", (-10.0, 0.0, 10.0), margins, np.array([False, False, True, True]))
 
