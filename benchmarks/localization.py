@@ -27,19 +27,6 @@ GRID = ew.Grid(8, 20)  # columns of a quarter of a second
 KEEP = 0.1
 
 
-def loudness(question: ew.AudioQuestion) -> np.ndarray:
-    """The energy of the clip in each component."""
-    whole, (frequency, time) = energy(question.audio)
-    return np.maximum(carry(whole, (frequency, time), question.axes), 0)
-
-
-def energy(audio: ew.Audio) -> tuple[np.ndarray, tuple[Axis, Axis]]:
-    """The power spectrogram and its axes."""
-    frontend = ew.LogSTFT(audio.sample_rate, n_fft=1024, hop_length=256, level="linear")
-    power = frontend(audio.samples[None])[0, 0].double().square().numpy()
-    return power, frontend.axes(len(audio.samples))
-
-
 def inside(values: np.ndarray, weights: np.ndarray) -> float:
     """The share of a map that lies where the weights are."""
     return float((values * weights).sum() / values.sum())
@@ -57,7 +44,7 @@ def measure(classifier: ew.Classifier, clip: Mixture, designs: int, seed: int) -
     maps = {
         "sobol": explanation.values,
         "random": ew.Random(seed=seed)(question).values,
-        "loudness": loudness(question),
+        "loudness": ew.Loudness()(question).values,
         "chance": np.ones(question.shape),
     }
     row = {"clip": clip.path.name, "label": clip.label, "background": clip.background, "snr_db": clip.snr_db}

@@ -13,7 +13,6 @@ W = torch.tensor([3.0, -2.0, 1.5, 1.0, 1.0, 0.5, -0.5, 0.25, 0.0, 0.0, 0.75, -1.
 NOISY = {
     "linear": lambda m: m @ W,
     "and": lambda m: m[:, :3].prod(1) + 0.2 * m[:, 5],
-    "max": lambda m: m[:, :3].amax(1),
     "third order": lambda m: m @ W + 6 * m[:, 0] * m[:, 1] * m[:, 2] - 4 * m[:, 3] * m[:, 4] * m[:, 5],
     "kink": lambda m: torch.relu(m @ W - 2),
 }
@@ -56,7 +55,7 @@ def test_on_a_linear_game_balanced_masks_leave_no_error():
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [(name, options) for name in NOISY for options in ({}, {"design": "iid"})]
+    [(name, options) for name in ("and", "third order", "kink") for options in ({}, {"design": "iid"})]
     + [("kink", {"design": "paired"}), ("kink", {"design": "sobol"}), ("kink", {"keep": 0.7})],
     ids=str,
 )

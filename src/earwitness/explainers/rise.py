@@ -119,13 +119,16 @@ class RISE(Sampled):
     def _asked(self, question: Question, blocks: Iterator[np.ndarray]) -> Sums:
         """Moments of masks and scores (these measured from value(0), where only their changes count)."""
         offset = question.ends()[1] if self.centred else 0.0
-        exact, parts = self._exact(question), []
+        weigh, parts = self._chance if self._exact(question) else _alike, []
         for masks in blocks:
             y = question.value(masks.reshape(-1, *question.shape)).numpy() - offset
-            kept = masks.sum(1, dtype=float) if exact else 0
-            chances = self.keep**kept * (1 - self.keep) ** (question.size - kept) if exact else None
-            parts.append(moments(masks, y, chances))
+            parts.append(moments(masks, y, weigh(masks)))
         return added(parts)
+
+    def _chance(self, masks: np.ndarray) -> np.ndarray:
+        """`[rows]`: how probable each mask is."""
+        kept = masks.sum(1, dtype=float)
+        return self.keep**kept * (1 - self.keep) ** (masks.shape[1] - kept)
 
     def _sizes(self, question: Question) -> list[int]:
         """The points of each block: full sets, or nearly, where sets matter."""
@@ -157,6 +160,10 @@ class RISE(Sampled):
         at_once = max(1, NUMBERS // size)
         for first in range(0, points, at_once):
             yield (rng.random((min(at_once, points - first), size)) < self.keep).astype(np.float32)
+
+
+def _alike(masks: np.ndarray) -> np.ndarray:
+    return np.ones(len(masks))
 
 
 def _spread(levels: np.ndarray, cells: int, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

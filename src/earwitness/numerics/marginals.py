@@ -17,7 +17,7 @@ LEVEL = 1e-9  # variance of a level that never changes, up to rounding
 
 def moments(masks: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Sums:
     """What slopes are made of: sums over masks `[n, components]` and their scores `[n]`, each counting 1 or its weight."""
-    m, w = masks.reshape(len(y), -1).astype(np.float64), np.ones(len(y)) if weights is None else weights
+    m, w = masks.astype(np.float64), np.ones(len(y)) if weights is None else weights
     return {"points": w.sum(), "m": w @ m, "mm": w @ m**2, "y": w @ y, "my": (w * y) @ m}
 
 
