@@ -146,6 +146,6 @@ def test_classifiers_are_compared_clip_by_clip(side_by_side):
     sure = replace(
         side_by_side, margins={"a": np.tile([[-1.0, -1, 1, 1]], (3, 1)), "b": np.tile([[1.0, 1, -1, -1]], (3, 1))}
     )
-    assert sure.verdict("b", "a").startswith("a is better (b: -100.0 points")
+    assert sure.verdict("b", "a").startswith("'a' is better (b: -100.0 points")
     table = side_by_side.table()
     assert list(table["accuracy"]) == [0.75, 1, 1, 0.5, 0.75, 1] and list(table["snr_db"][:3]) == [-10, 0, 10]

@@ -98,7 +98,7 @@ class Accuracies:
         if found.low <= 0 <= found.high:
             word = "there is no certain difference"
         else:
-            word = f"{first if found.mean > 0 else second} is better"
+            word = f"'{first if found.mean > 0 else second}' is better"
         return f"{word} ({first}: {100 * found.mean:+.1f} points of accuracy [{100 * found.low:+.1f}, {100 * found.high:+.1f}])"
 
     def holds_down_to(self, classifier: str) -> float:
