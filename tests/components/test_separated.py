@@ -97,11 +97,21 @@ def test_demucs_is_loaded_from_a_file_and_run(listener, demucs, tmp_path):
     torch.testing.assert_close(again.sounds, direct.sounds, atol=0, rtol=0)
 
 
-def test_demucs_is_asked_at_its_own_level(demucs, listener):
-    """Twice as loud, twice as much of everything: the level that it is trained at is put in and taken out."""
-    noise = 0.1 * np.random.default_rng(0).standard_normal(RATE)
-    quiet, loud = (ew.Separated(demucs)(listener, ew.Audio(level * noise, RATE)).sounds for level in (1, 2))
-    torch.testing.assert_close(loud, 2 * quiet, atol=1e-5, rtol=1e-4)
+def test_demucs_is_asked_at_its_own_level(demucs, listener, monkeypatch):
+    """It gets mean 0 and deviation 1, as in its training; level and mean are put back, and no shift is drawn."""
+    seen = {}
+
+    def recorded(model, waveform, **how):
+        seen.update(how, mean=float(waveform.mean()), deviation=float(waveform.std()))
+        return torch.stack([waveform, 0 * waveform], 1)
+
+    monkeypatch.setattr("demucs.apply.apply_model", recorded)
+    samples = 0.2 + 0.1 * np.random.default_rng(0).standard_normal(RATE)
+    sounds = ew.Separated(demucs)(listener, ew.Audio(samples, RATE)).sounds
+    assert seen == {"shifts": 0, "mean": pytest.approx(0, abs=1e-5), "deviation": pytest.approx(1, rel=1e-3)}
+    np.testing.assert_allclose(sounds[0], samples - samples.mean() / 2, atol=1e-6)
+    np.testing.assert_allclose(sounds[1], samples.mean() / 2, atol=1e-6)
+    np.testing.assert_allclose(sounds[2], 0, atol=1e-6)
 
 
 def test_weights_that_cannot_be_had(monkeypatch):
