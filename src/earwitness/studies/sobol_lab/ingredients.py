@@ -71,7 +71,7 @@ def modulation(lab: Lab) -> Section:
         "whether the map, summed over frequency, follows the swell (Spearman's correlation over its 8 columns with the level of "
         f"the tone there) and how much of its mass lies in the row of the tone. {_maps_say(maps)}",
         "What does the swelling of the tone add: would the set be trivial without it?",
-        _modulation_answer(clean, noisy[DEPTHS[-1]]),
+        _modulation_answer(clean, noisy),
         tables={"in-range": clean.table(), "noise": noise, "maps": maps},
         pictures={
             "noise": Picture(panels, "Accuracy by noise on tones that swell by nothing, as the lab's, and three times as much."),
@@ -81,16 +81,18 @@ def modulation(lab: Lab) -> Section:
 
 
 def _rule_says(clean: Accuracies) -> str:
-    rule, least = clean.accuracy(RULE)[DEPTHS.index(LAB.depth)], clean.accuracy(RULE).min()
+    rule, least = clean.accuracy(RULE)[1], clean.accuracy(RULE).min()
     return f"this one is right in {rule:.3f} of the lab's clips of 0 to 20 dB, and in at least {least:.3f} at any depth"
 
 
-def _modulation_answer(clean: Accuracies, noisy: Accuracies) -> str:
+def _modulation_answer(clean: Accuracies, noisy: dict[float, Accuracies]) -> str:
     rule = clean.accuracy(RULE)
     trivial = "It does not keep the set from being trivial" if rule[1] > 0.95 else "The set is not trivial"
     return (
         f"{trivial}: comparing two rows of the spectrogram is right in {rule[0]:.3f} of the clips without modulation and in "
-        f"{rule[1]:.3f} with it. On strongly swelling tones in noise {noisy.verdict(WITH, WITHOUT)}."
+        f"{rule[1]:.3f} with it, and at {NOISES[0]:g} dB, with the lab's modulation, in "
+        f"{noisy[DEPTHS[1]].accuracy(RULE)[0]:.3f}, the lab's network in {noisy[DEPTHS[1]].accuracy(WITH)[0]:.3f}. On strongly "
+        f"swelling tones in noise {noisy[DEPTHS[-1]].verdict(WITH, WITHOUT)}."
     )
 
 
