@@ -141,6 +141,8 @@ def test_a_budget_stops():
     assert found.evaluations <= 700 and "700 evaluations is spent" in found.stopped
     exact = ew.RISE(until=ew.Budget(evaluations=34))(game(lambda m: m @ W[:5], 5))
     assert (exact.stopped, exact.evaluations) == ("exact", 34)
+    short = ew.RISE(until=ew.Budget(evaluations=33))(game(lambda m: m @ W[:5], 5))
+    assert "budget" in short.stopped and short.evaluations <= 33
     aimed = ew.RISE(until=ew.Budget(precision=0.05))(game(NOISY["kink"]))
     assert aimed.stderr.max() <= 0.05 * np.abs(aimed.values).max() and "largest standard error" in aimed.stopped
 

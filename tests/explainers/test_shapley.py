@@ -135,6 +135,12 @@ def test_exact_only_where_the_budget_pays_for_it(evaluations, stopped):
     assert stopped in found.stopped and found.evaluations <= evaluations
 
 
+def test_exact_as_soon_as_it_costs_no_more():
+    found = ew.Shapley(permutations=1)(game(lambda m: m[:, 0] * m[:, 1], 2))
+    assert (found.stopped, found.evaluations) == ("exact", 4)
+    assert ew.Shapley(permutations=2)(game(lambda m: m.prod(1), 4)).stopped == ""  # 12 are fewer than 14
+
+
 def test_few_components_are_exact_under_any_other_aim():
     found = ew.Shapley(until=ew.Budget(rank=0.9))(game(FORMS["third order"][0]))
     assert (found.stopped, found.evaluations) == ("exact", 32)
