@@ -11,9 +11,10 @@ from earwitness.frontends import FrontEnd, LogERB, LogMel
 from earwitness.frontends.scales import spaced
 from earwitness.metrics import Deletion, MassAccuracy, PointingGame
 from earwitness.statistics import holm, paired_difference
-from earwitness.studies.pages import Curves, Heat, Picture, Section
+from earwitness.studies.pages import Heat, Picture, Section
 from earwitness.studies.scene_training import logits_of
-from earwitness.studies.sobol_lab.lab import LAB, SAMPLE_RATE, SNRS, Lab, half_widths, mass_at
+from earwitness.studies.sobol_lab.accuracies import by_ingredient
+from earwitness.studies.sobol_lab.lab import LAB, SAMPLE_RATE, SNRS, Lab, mass_at
 
 TONES = several_tones((220.0, 880.0, 1760.0, 2640.0, 3520.0), interferer_hz=(300.0, 3800.0))
 BANDS = 40  # of mel and ERB
@@ -50,7 +51,7 @@ def mel_and_erb(lab: Lab) -> Section:
     """Linear, mel and ERB bands: accuracy, and how well each map points at the same cause."""
     nets = {name: lab.classifier if f is None else lab.train(f"a network on {name} bands", LAB, f).classifier
             for name, f in _frontends().items()}  # fmt: skip
-    curves = {name: lab.by_snr(net) for name, net in nets.items()}
+    noisy = by_ingredient(lab, nets, "snr_db", SNRS)
     judges = {"pointing game": PointingGame(), "mass on the cause": MassAccuracy(), "deletion": Deletion()}
     rows, panels, cells = [], [], {}
     for number, scene in enumerate(lab.scenes(max(6, lab.settings.explained // 2))):
@@ -68,10 +69,6 @@ def mel_and_erb(lab: Lab) -> Section:
     means = table.groupby(["bands", "method"], sort=False)[list(judges)].mean().reset_index()
     tests = pd.DataFrame([_test(table, name, metric) for name in nets for metric in judges])
     tests["p_holm"] = holm(tests["p"])
-    accuracy = Curves(
-        SNRS, {name: [i.mean for i in found] for name, found in curves.items()}, "signal-to-noise ratio (dB)", "accuracy",
-        errors={name: half_widths(found) for name, found in curves.items()},
-    )  # fmt: skip
     sure = int((tests["p_holm"] < 0.05).sum())
     return Section(
         "12-scales", "12. Mel and ERB beside linear",
@@ -80,10 +77,10 @@ def mel_and_erb(lab: Lab) -> Section:
         f"cells are narrow at low frequencies: 220 Hz lies in a cell of {_widths(cells)}. For the picture all maps are on one "
         f"axis in hertz. Sobol against chance, over {table['clip'].nunique()} clips: {sure} of {len(tests)} differences are "
         "significant after Holm's correction.",
-        tables={"means": means, "tests": tests, "clips": table, "accuracy": _accuracies(curves)},
+        tables={"means": means, "tests": tests, "clips": table, "accuracy": noisy.table()},
         pictures={
             "maps": Picture(panels, "The map of the same high clip on each scale, brought to hertz."),
-            "accuracy": Picture([accuracy], "Accuracy with ever more noise, by scale."),
+            "accuracy": Picture([noisy.curves(), noisy.separations()], "Accuracy and separation (see 5) with ever more noise."),
         },
     )  # fmt: skip
 
@@ -117,10 +114,3 @@ def _test(table: pd.DataFrame, bands: str, metric: str) -> dict[str, str | float
     wide = table[table["bands"] == bands].pivot_table(index="clip", columns="method", values=metric)
     d = paired_difference(wide["Sobol"], wide["random"])
     return {"bands": bands, "metric": metric, "Sobol - random": d.mean, "low": d.low, "high": d.high, "p": d.p}
-
-
-def _accuracies(curves: dict) -> pd.DataFrame:
-    return pd.DataFrame(
-        {"bands": name, "snr_db": snr, "accuracy": i.mean, "low": i.low, "high": i.high}
-        for name, found in curves.items() for snr, i in zip(SNRS, found, strict=True)
-    )  # fmt: skip

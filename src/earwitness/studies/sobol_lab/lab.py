@@ -132,10 +132,6 @@ class Lab:
         right = self.right(classifier, self.scenes(self.settings.tested, recipe, **ingredients))
         return proportion_interval(int(right.sum()), len(right))
 
-    def by_snr(self, classifier: Classifier, recipe: Recipe = LAB, **ingredients: Any) -> list[Interval]:
-        """Accuracy on the same scenes at each of `SNRS`, in dB."""
-        return [self.accuracy(classifier, recipe, **{"snr_db": snr, **ingredients}) for snr in SNRS]
-
     def ask(
         self, scene: Scene, components: Factorization | None = None, target: str | None = None,
         classifier: Classifier | None = None,

@@ -76,8 +76,8 @@ def data_set(lab: Lab) -> Section:
     ]
     return Section(
         "03-data", "3. The data set",
-        "Each clip has its own phase, level, modulation, interferer and noise; a shift in time is the same as another phase of "
-        "tone and modulation. Each clip's features are brought to zero mean and unit variance, so that the level of a clip is "
-        "gone before the network sees it.",
+        "Each clip has its own phase, level, modulation, interferer and noise; shifting a clip in time would only give it other "
+        "phases and other noise of the same kind, so that no further shift is needed. Each clip's features are brought to zero "
+        "mean and unit variance, which takes away most of the clip's level, not all of it (Q2): the 1 in log(1 + |X|) has one.",
         tables={"sets": pd.DataFrame(rows)},
     )  # fmt: skip
