@@ -290,6 +290,45 @@ def test_ctrl_c_ends_with_130_and_no_traceback(clip, model, tmp_path):
     assert "interrupted" in err and "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("until", "says"),
+    [
+        ("rank=0.9,evaluations=3000", "expected rank correlation"),
+        ("evaluations=700", "budget of 700 evaluations is spent"),
+        ("precision=0.5", "largest standard error"),
+    ],
+)
+def test_sampling_stops_when_told(until, says, clip, model, tmp_path):
+    grid = "grid:3,4"  # 12 components: 2^12 masks are more than any of these budgets
+    words = ("explain", clip, "--model", model, "--out", tmp_path, "--method", "shapley", "--components", grid)
+    record = json.loads(run(*words, "--until", until, "--json").stdout)
+    assert says in record["stopped"]
+    assert f"Sampling stopped: {record['stopped']}." in run(*words, "--until", until).stdout
+
+
+def test_what_does_not_sample_cannot_stop(clip, model, tmp_path):
+    words = ("explain", clip, "--model", model, "--out", tmp_path)
+    wrong = run(*words, "--method", "saliency", "--until", "rank=0.9")
+    assert wrong.exit_code == 2 and "does not sample" in wrong.stderr
+    wrong = run(*words, "--method", "shapley", "--until", "luck=0.9")
+    assert wrong.exit_code == 2 and "luck" in wrong.stderr and "precision" in wrong.stderr
+
+
+def test_ctrl_c_with_a_budget_gives_the_answer_so_far(clip, model, tmp_path):
+    words = ["explain", str(clip), "--model", str(model), "--out", str(tmp_path), "--method", "shapley", "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "earwitness.cli", *words, "--until", "rank=0.99999999"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    time.sleep(12)
+    process.send_signal(signal.SIGINT)
+    out, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert json.loads(out)["stopped"] == "interrupted" and "Traceback" not in told
+    assert (tmp_path / "map.npz").is_file() and (tmp_path / "kept.wav").is_file()
+
+
 def test_help_needs_nothing_heavy():
     script = (
         "import sys; from typer.testing import CliRunner; from earwitness.cli import app\n"

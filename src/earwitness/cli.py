@@ -44,6 +44,9 @@ Seed = Annotated[int | None, typer.Option(min=0, help="Seed of everything random
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks; errors are still told.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 METHOD_HELP = "A method with its options: sobol, sobol:designs=64, saliency, ... (`earwitness methods` lists them)."
+UNTIL_HELP = (
+    "When a sampling method stops: rank=0.95, precision=0.1, evaluations=20000, seconds=30; the first that is reached."
+)
 COMPONENTS_HELP = (
     "How to cut the clip: grid:8,8, cells:bands=12,seconds=0.2, segments:0.1, words:phones.csv, stems:folder, ... "
     "(`earwitness methods` lists them)."
@@ -129,6 +132,7 @@ def explain_command(
     windows: Annotated[bool, typer.Option("--windows", help="Explain the whole recording, window by window.")] = False,
     out: Out = Path("why"),
     seed: Seed = None,
+    until: Annotated[str | None, typer.Option(help=UNTIL_HELP)] = None,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -138,10 +142,13 @@ def explain_command(
         from earwitness.studies import jobs
 
         job = jobs.make_job(
-            model, method, target, components, baseline, keep=keep, match_level=match_level, seed=seed, device=device
-        )
+            model, method, target, components, baseline,
+            keep=keep, match_level=match_level, seed=seed, until=until, device=device,
+        )  # fmt: skip
         explanations, record = jobs.run_recording(job, clip, out, at, windows, lambda line: remark(line, quiet))
         show(explanations, record, out, as_json)
+        if any(explanation.stopped == "interrupted" for explanation in explanations):
+            raise typer.Exit(130)
         if record.get("failures"):
             raise typer.Exit(4)
 
@@ -171,6 +178,8 @@ def print_summary(explanation, record: dict[str, Any], out: Path) -> None:
     )
     for region in explanation.top(5):
         print(f"  {region}")
+    if record["stopped"]:
+        print(f"Sampling stopped: {record['stopped']}.")
     for name, sound in record["heard"].items():
         print(f"{name}: the model says {sound['label']} ({sound['probability']:.2f}), score {sound['score']:.2f}")
     for warning in record["warnings"]:

@@ -1,8 +1,8 @@
 """`earwitness explain` as a function: a recording on disk in, files and one JSON object out.
 
 The object has the fields `clip, model, method, target, prediction {label, probability}, label, score, unit, baseline, total,
-evaluations, seconds, seed, components, files`; and beside them `settings, kind, time, heard, warnings, provenance, version` and
-`fingerprints` (SHA-256 of the recording, at the model's rate, and of the model).
+evaluations, seconds, seed, components, files`; and beside them `settings, kind, time, stopped, numbers, heard, warnings,
+provenance, version` and `fingerprints` (SHA-256 of the recording, at the model's rate, and of the model).
 `components` lists `{time: [s, s], frequency: [Hz, Hz], value, stderr, signed}`; an axis that is not cut is given in full, and
 components with names (words, sources) have them in `name` or `source`. With
 `windows`, the fields of each window stand in a list of that name, and windows that failed in `failures`.
@@ -22,7 +22,8 @@ from earwitness.classifiers import Classifier, load_classifier
 from earwitness.components import FACTORIZATIONS, DatasetMean, Factorization
 from earwitness.components.base import Baseline
 from earwitness.errors import EarwitnessError, InputError, UsageError
-from earwitness.explainers import METHODS, Explainer
+from earwitness.explainers import METHODS, Budget, Explainer
+from earwitness.explainers.base import Sampled
 from earwitness.explanations import Explanation, Heard, Prediction
 from earwitness.explanations.places import called
 from earwitness.fingerprints import fingerprint
@@ -104,13 +105,20 @@ def make_job(
     keep: float = 0.2,
     match_level: bool = False,
     seed: int | None = None,
+    until: str | None = None,
     device: str = "auto",
 ) -> Job:
     """A job from words: the folder of a model, and method and components as `naming.build` takes them.
 
     baseline: a name, the path of a sound, or of a folder of sounds, for the mean over them.
+    until: the fields of a `Budget`, "rank=0.95,evaluations=20000", for methods that sample.
     """
     explainer = build(method, METHODS, "method", seed=seed)
+    if until is not None:
+        if not isinstance(explainer, Sampled):
+            sampling = ", ".join(kebab(m) for m in METHODS if issubclass(m, Sampled))
+            raise UsageError(f"{kebab(type(explainer))} does not sample, so there is nothing to stop: take {sampling}")
+        explainer = replace(explainer, until=build(f"budget:{until}", (Budget,), "stopping rule"))  # type: ignore[call-arg]
     given = load(baseline) if baseline and Path(baseline).is_file() else baseline
     if baseline and Path(baseline).is_dir():
         given = DatasetMean(sound_files(baseline))
@@ -176,6 +184,8 @@ def describe(explanation: Explanation) -> dict[str, Any]:
         "evaluations": explanation.evaluations,
         "seconds": round(explanation.seconds, 3),
         "seed": explanation.seed,
+        "stopped": explanation.stopped,
+        "numbers": explanation.numbers,
         "warnings": list(explanation.warnings),
         "provenance": explanation.provenance,
         "components": components,
