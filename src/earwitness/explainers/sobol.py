@@ -57,7 +57,7 @@ class Sobol(Sampled):
     are kept until the end.
     With 64 components and 32 designs, on `models/tones` ranks correlate 0.97 with the converged ones and values are 9 % off
     (published setting: 0.93 and 30 %); on a clip of `models/esc10`, 0.93 and 26 % (0.93 and 18 %). See
-    `benchmarks/sobol_evaluations.py`; the standard errors say how it is for yours.
+    `benchmarks/estimators.py`; the standard errors say how it is for yours.
     Source: Fel et al. (2021), "Look at the Variance!"; see `numerics.sobol_indices` for the estimators.
     Differs: the second design matrix is not evaluated, as no estimator uses it; the default estimator and sampler (see
     `paper`); a constant score gives 0, not NaN; amplitude is centred on the clip as it is, where the well-known
