@@ -162,7 +162,7 @@ class Sobol(Sampled):
 def _zeros(shape: tuple[int, ...], reason: str, known: bool) -> Attribution:
     """Nothing, and why; with standard errors of 0 where that is known."""
     values, stderr, signed, first = np.zeros((4, *shape))
-    return Attribution(values, stderr if known else None, signed, {"first_order": first}, (reason,))
+    return Attribution(values, stderr if known else None, signed, {"first_order": first}, warnings=(reason,))
 
 
 def _flat(y: np.ndarray) -> bool:
