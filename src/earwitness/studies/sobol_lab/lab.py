@@ -51,15 +51,15 @@ class Settings:
 
 
 QUICK = Settings(
-    clips=(320, 80),
-    epochs=3,
+    clips=(256, 64),
+    epochs=2,
     batch=16,
     grids=(2, 4, 6),
-    samples=(8, 16, 32),
+    samples=(4, 8, 16),
     repeats=3,
     designs=8,
-    explained=6,
-    tested=40,
+    explained=4,
+    tested=32,
 )
 
 
