@@ -94,7 +94,9 @@ def test_two_scores_give_the_squared_correlation(name):
     assert found.stderr.max() < 0.03
 
 
-@pytest.mark.parametrize(("name", "samples"), [("and", 512), ("max", 512), ("linear", 512), ("kink", 512), ("third order", 2048)])
+@pytest.mark.parametrize(
+    ("name", "samples"), [("and", 512), ("max", 512), ("linear", 512), ("kink", 512), ("third order", 2048)]
+)
 def test_intervals_cover(name, samples):
     """The value of all masks, in 90 to 99 % of 200 seeds x 8 components; and what has no effect lies about 0."""
     expected = population(GAMES[name])

@@ -32,7 +32,8 @@ class Record:
 
     values, stderr, signed: `[*shape]` like the components; stderr and signed may be None.
     signed: for or against: the slope of the score on each component, in units of the target.
-    others: further maps `[*shape]` by name.  numbers: further numbers by name ("fidelity": R² of a surrogate).  kind: see above.  unit: of the score.  axes: of the components.
+    others: further maps `[*shape]` by name.  numbers: further numbers by name ("fidelity": R² of a surrogate).
+    kind: see above.  unit: of the score.  axes: of the components.
     score, baseline: value(1) and value(0); `total` is their difference.
     method, settings, target, prediction, evaluations, seconds, seed, warnings, provenance: where it comes from.
     stopped: why sampling stopped, where a `Budget` was given.

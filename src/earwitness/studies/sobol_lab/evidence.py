@@ -34,7 +34,7 @@ def against_the_cause(lab: Lab) -> Section:
             rows.append({"clip": number, "label": scene.label, "method": name, **scores})
             curves.setdefault(name, []).append(_relative(scores["deletion"], question))
     table = pd.DataFrame(rows)
-    shares = scores["deletion"].shares
+    shares = np.asarray(scores["deletion"].shares)
     panel = Curves(
         shares, {name: np.mean(values, 0) for name, values in curves.items()}, "share of the components removed",
         "score (1: the clip, 0: silence)", errors={name: _error(values) for name, values in curves.items()},
@@ -110,7 +110,7 @@ def _verdict(tests: pd.DataFrame) -> str:
     sentences = []
     for metric, judge in METRICS.items():
         words = []
-        for row in tests[tests["metric"] == metric].to_dict("records"):
+        for row in pd.DataFrame(tests[tests["metric"] == metric]).to_dict("records"):
             first, second = row["difference"].split(" - ")
             good = (row["mean"] > 0) == (judge.better == "higher")
             said = "can't be told from" if row["p_holm"] >= 0.05 else "beats" if good else "loses to"
@@ -172,12 +172,15 @@ def misleading_map(lab: Lab) -> Section:
         if not shown:
             features, axes = question.x[0].numpy(), question.classifier.axes("features", len(scene.audio.samples))
             shown = [Heat(features, (axes[0], axes[1]), f"the clip: {scene.label}")]
-            shown += [Heat(e.values, question.axes, name, "importance", "importance") for name, e in maps.items()]
+            shown += [
+                Heat(e.values, (question.axes[0], question.axes[1]), name, "importance", "importance")
+                for name, e in maps.items()
+            ]
     table = pd.DataFrame(rows)
     wide = table.pivot_table(index="clip", columns="map", values="deletion")
     test = paired_difference(wide["nice"], wide["Sobol"])
     against = paired_difference(wide["nice"], wide["random"])
-    means = table.groupby("map", sort=False)[["roughness", *METRICS]].mean().reset_index()
+    means = pd.DataFrame(table.groupby("map", sort=False, as_index=False)[["roughness", *METRICS]].mean())
     caught = test.p < 0.05 and test.mean > 0
     blind = "no better than chance" if against.low <= 0 <= against.high or against.mean > 0 else "better than chance"
     return Section(

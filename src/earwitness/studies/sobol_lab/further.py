@@ -34,7 +34,7 @@ def more_classes(lab: Lab) -> Section:
     for scene in lab.scenes(max(len(TONES.labels), lab.settings.explained // 2), TONES):
         explanation = Sobol(lab.settings.designs, seed=lab.settings.seed)(lab.ask(scene, classifier=classifier))
         shares.append({"label": scene.label} | {f"row of {f:g} Hz": mass_at(explanation, f) for f in TONES.frequencies})
-    table = pd.DataFrame(shares).groupby("label", sort=False).mean().reset_index()
+    table = pd.DataFrame(pd.DataFrame(shares).groupby("label", sort=False, as_index=False).mean())
     own = [table[f"row of {f:g} Hz"][i] for i, f in enumerate(TONES.frequencies)]
     accuracy, right = lab.accuracy(classifier, TONES), int(np.diag(confusion).sum())
     return Section(
@@ -66,10 +66,10 @@ def mel_and_erb(lab: Lab) -> Section:
                 cells[name] = found["Sobol"].axes[0]
                 panels.append(_on_hertz(found["Sobol"].values, found["Sobol"].axes, name))
     table = pd.DataFrame(rows)
-    means = table.groupby(["bands", "method"], sort=False)[list(judges)].mean().reset_index()
+    means = pd.DataFrame(table.groupby(["bands", "method"], sort=False, as_index=False)[list(judges)].mean())
     tests = pd.DataFrame([_test(table, name, metric) for name in nets for metric in judges])
     tests["p_holm"] = holm(tests["p"])
-    sure = int((tests["p_holm"] < 0.05).sum())
+    sure = int(np.sum(tests["p_holm"].to_numpy() < 0.05))
     return Section(
         "12-scales", "12. Mel and ERB beside linear",
         f"The same network on 129 linear rows, on {BANDS} mel bands and on {BANDS} ERB bands (windows of 512 samples for both, "

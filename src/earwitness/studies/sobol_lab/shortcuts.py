@@ -51,7 +51,7 @@ def living_on_noise(lab: Lab) -> Section:
     shares, panels = _maps(lab, nets)
     found = {name: mean_interval(part["share_above"]) for name, part in shares.groupby("network", sort=False)}
     bars = Bars(
-        list(found), {"share": [i.mean for i in found.values()]}, f"share of the mass above {ABOVE:g} Hz",
+        [str(name) for name in found], {"share": [i.mean for i in found.values()]}, f"share of the mass above {ABOVE:g} Hz",
         errors={"share": half_widths(list(found.values()))},
     )  # fmt: skip
     right = table.set_index(["network", "noise"])["accuracy"]
