@@ -156,27 +156,7 @@ def zones(lab: Lab) -> Section:
 
 def misleading_map(lab: Lab) -> Section:
     """Q11: a smooth map on the loudest thing that is not the cause, and how it is caught."""
-    rows, shown = [], []
-    for number, scene in enumerate(
-        lab.scenes(max(8, lab.settings.explained // 2), interferer_hz=INTERFERER, interferer=0.6)
-    ):
-        question = lab.ask(scene)
-        nice = Explanation.of(question, _ridge(question), method="nice")
-        maps = {"nice": nice, "Sobol": Sobol(lab.settings.designs, seed=lab.settings.seed)(question)}
-        maps["random"] = Random(seed=number)(question)
-        for name, explanation in maps.items():
-            rows.append(
-                {"clip": number, "map": name, "roughness": _roughness(explanation.values)}
-                | {metric: judge(question, explanation) for metric, judge in METRICS.items()}
-            )
-        if not shown:
-            features, axes = question.x[0].numpy(), question.classifier.axes("features", len(scene.audio.samples))
-            shown = [Heat(features, (axes[0], axes[1]), f"the clip: {scene.label}")]
-            shown += [
-                Heat(e.values, (question.axes[0], question.axes[1]), name, "importance", "importance")
-                for name, e in maps.items()
-            ]
-    table = pd.DataFrame(rows)
+    table, shown = _nice_and_true(lab)
     wide = table.pivot_table(index="clip", columns="map", values="deletion")
     test = paired_difference(wide["nice"], wide["Sobol"])
     against = paired_difference(wide["nice"], wide["random"])
@@ -197,6 +177,28 @@ def misleading_map(lab: Lab) -> Section:
         tables={"means": means, "clips": table},
         pictures={"maps": Picture(shown, "A clip, the map that was drawn by hand, Sobol's, and chance.", columns=4)},
     )  # fmt: skip
+
+
+def _nice_and_true(lab: Lab) -> tuple[pd.DataFrame, list[Heat]]:
+    """The scores of the three maps of each clip; and the first clip with its maps."""
+    rows, shown = [], []
+    count = max(8, lab.settings.explained // 2)
+    for number, scene in enumerate(lab.scenes(count, interferer_hz=INTERFERER, interferer=0.6)):
+        question = lab.ask(scene)
+        nice = Explanation.of(question, _ridge(question), method="nice")
+        maps = {"nice": nice, "Sobol": Sobol(lab.settings.designs, seed=lab.settings.seed)(question)}
+        maps["random"] = Random(seed=number)(question)
+        for name, explanation in maps.items():
+            rows.append(
+                {"clip": number, "map": name, "roughness": _roughness(explanation.values)}
+                | {metric: judge(question, explanation) for metric, judge in METRICS.items()}
+            )
+        if not shown:
+            features, axes = question.x[0].numpy(), question.classifier.axes("features", len(scene.audio.samples))
+            places = question.axes[0], question.axes[1]
+            shown = [Heat(features, (axes[0], axes[1]), f"the clip: {scene.label}")]
+            shown += [Heat(e.values, places, name, "importance", "importance") for name, e in maps.items()]
+    return pd.DataFrame(rows), shown
 
 
 def _ridge(question: AudioQuestion) -> np.ndarray:
