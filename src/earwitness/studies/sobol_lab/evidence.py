@@ -32,12 +32,12 @@ def against_the_cause(lab: Lab) -> Section:
         for name, method in _methods(lab, number).items():
             scores = {metric: judge(question, method(question)) for metric, judge in METRICS.items()}
             rows.append({"clip": number, "label": scene.label, "method": name, **scores})
-            curves.setdefault(name, []).append(_relative(scores["deletion"], question))
+            curves.setdefault(name, []).append(_fall(scores["deletion"]))
     table = pd.DataFrame(rows)
     shares = np.asarray(scores["deletion"].shares)
     panel = Curves(
         shares, {name: np.mean(values, 0) for name, values in curves.items()}, "share of the components removed",
-        "score (1: the clip, 0: silence)", errors={name: _error(values) for name, values in curves.items()},
+        "change of the score (logits)", errors={name: _error(values) for name, values in curves.items()},
     )  # fmt: skip
     means, tests = _means(table), _tests(table)
     return Section(
@@ -61,10 +61,10 @@ def _methods(lab: Lab, number: int) -> dict[str, Sobol | Saliency | Random]:
     }
 
 
-def _relative(deletion: Score, question: AudioQuestion) -> np.ndarray:
-    """A curve of scores between those of the clip (1) and of silence (0)."""
-    full, empty = question.ends()
-    return (np.asarray(deletion.values) - empty) / (full - empty)
+def _fall(deletion: Score) -> np.ndarray:
+    """By how much the score has changed from that of the whole clip."""
+    values = np.asarray(deletion.values)
+    return values - values[0]
 
 
 def _error(curves: list[np.ndarray]) -> np.ndarray:
