@@ -31,6 +31,14 @@ def test_a_budget_needs_a_limit():
             Budget(**wrong)
 
 
+@pytest.mark.parametrize("method", [ew.LIME, ew.KernelSHAP, ew.Shapley])
+@pytest.mark.parametrize("spare", [-1, 0, 1, 2])
+def test_asking_every_mask_keeps_to_the_budget(method, spare):
+    """Of 6 components there are 64 masks, or 62 and the ends."""
+    found = method(until=Budget(evaluations=64 + spare))(Game(6, lambda m: m.double() @ WEIGHTS[:6]))
+    assert found.evaluations <= 64 + spare
+
+
 @pytest.mark.parametrize("method", [ew.Sobol, ew.Shapley])
 @pytest.mark.parametrize("evaluations", [100, 1000, 1234, 5000])
 def test_evaluations_are_never_exceeded_and_nearly_spent(method, evaluations):

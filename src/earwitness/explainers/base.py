@@ -168,6 +168,12 @@ class Sampled(Explainer):
     def estimate(self, question: Question, sums: Sums) -> dict[str, np.ndarray]:
         """From sums `[blocks, ...]` to "values", and whatever else ("signed", ...), each `[components]`."""
 
+    def allowed(self, question: Question) -> int:
+        """How many evaluations may be spent on each baseline beside its ends; 0 where a budget does not say."""
+        if self.until is None:
+            return self.points(question.size) * self.price(question.size)
+        return (self.until.evaluations or 0) // len(question.baselines) - 2
+
     def needed(self, size: int) -> int:
         """How many points there are to be before the first look at an answer."""
         return FIRST

@@ -70,12 +70,12 @@ class KernelSHAP(Sampled):
         return min(super().cost(size), 2**size - 2)
 
     def attribute(self, question: Question) -> Attribution:
-        size, allowed = question.size, self.samples if self.until is None else self.until.evaluations or 0
+        size = question.size
         if size == 1:
             return Attribution(
                 np.full(question.shape, np.subtract(*question.ends())), np.zeros(question.shape), stopped="exact"
             )
-        if 2**size - 2 > allowed:
+        if 2**size - 2 > self.allowed(question):
             return super().attribute(question)
         found = self.answer(question, [_asked(question, every_mask(size, ends=False), _kernel)])
         return replace(found, stderr=np.zeros(question.shape), stopped="exact")

@@ -129,8 +129,7 @@ class LIME(Sampled):
         return min(super().cost(size), 2**size)
 
     def attribute(self, question: Question) -> Attribution:
-        allowed = self.samples if self.until is None else self.until.evaluations or 0
-        if 2**question.size <= allowed:
+        if 2**question.size <= self.allowed(question):
             found = self.answer(question, [self._asked(question, every_mask(question.size))])
             return replace(found, stderr=np.zeros(question.shape), stopped="exact")
         if self.until is not None:
