@@ -6,8 +6,8 @@
 #
 # This file is a notebook: VS Code and Spyder run its cells as they stand, Jupyter opens it with jupytext (*Open With →
 # Notebook*), and `python examples/sobol_lab.py` runs all of it. Pictures and sounds are written into one folder,
-# `sobol-lab-notebook/`, where you start it. A full run takes five to ten minutes; with `EARWITNESS_QUICK=1` in the environment
-# much less is measured, in half a minute.
+# `sobol-lab-notebook/`, where you start it. With `EARWITNESS_QUICK=1` in the environment
+# much less is measured, in about half a minute; a full run takes some minutes.
 
 # %%
 import os

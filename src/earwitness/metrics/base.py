@@ -14,13 +14,16 @@ hyper-parameters, and pure: the same question, explanation and seed give the sam
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, final
 
 import numpy as np
 
 from earwitness.errors import ModelError, UsageError, positive, unknown, whole
 from earwitness.explanations import Explanation
 from earwitness.numerics import curves
+from earwitness.numerics.curves import ranks
 from earwitness.questions import AudioQuestion, Question
 
 FILLED = 0.25  # of the fullest component: how full of the cause one must be to belong to it
@@ -65,6 +68,62 @@ class Metric(ABC):
         """The score of an explanation of this question."""
 
 
+@dataclass(frozen=True)
+class Curve(Metric):
+    """What deletion and insertion share: the area below the score while components go or come, the largest values first.
+
+    steps: how many, nearly equal in components; None for one a component, or 64 where there are more.
+    of: "score", the very number that was explained, in its unit; "probability", the target's, 0 to 1.
+    seed: of the order among equal values.
+    """
+
+    steps: int | None = None
+    of: str = "score"
+    seed: int = 0
+
+    bounds: ClassVar[tuple[float | None, float | None]] = (None, None)
+    family: ClassVar[str] = "faithfulness"
+
+    def __post_init__(self) -> None:
+        whole(steps=self.steps)
+        whole(least=0, seed=self.seed)
+        if self.of not in SCORES:
+            raise unknown("score of a curve", self.of, SCORES)
+
+    @abstractmethod
+    def kept(self, order: np.ndarray, count: np.ndarray) -> np.ndarray:
+        """The masks `[B, *shape]` after `count` `[B, 1, ...]` components; order: `[*shape]`, 0 for the largest value."""
+
+    @final
+    def __call__(self, question: Question, explanation: Explanation) -> Score:
+        order = ranks(values_of(question, explanation), self.seed)
+        return curve(question, self.steps, self.of, partial(self.kept, order))
+
+
+@dataclass(frozen=True)
+class Truth(Metric):
+    """What metrics share that know the true cause of a clip.
+
+    filled: how full of the cause a component must be to belong to it, as a share of the fullest one, above 0 and up to 1.
+    """
+
+    filled: float = FILLED
+
+    better: ClassVar[str] = "higher"
+    bounds: ClassVar[tuple[float | None, float | None]] = (0.0, 1.0)
+    family: ClassVar[str] = "truth"
+
+    def __post_init__(self) -> None:
+        positive(filled=self.filled)
+        if self.filled is None or self.filled > 1:
+            raise UsageError(f"filled is a share of the fullest component, above 0 and up to 1, not {self.filled!r}")
+
+    @final
+    def chance(self, question: Question) -> float:
+        """What a map scores on average when its components are shuffled: the share of components in the cause."""
+        return float(cause_of(question, self.filled).mean())
+
+
 def values_of(question: Question, explanation: Explanation) -> np.ndarray:
     """`[*shape]`: the values of an explanation; `UsageError` where it is one of other components."""
     if explanation.shape != question.shape:
@@ -73,14 +132,6 @@ def values_of(question: Question, explanation: Explanation) -> np.ndarray:
             "cut the clip the same way for both"
         )
     return explanation.values
-
-
-def check_curve(steps: int | None, of: str, seed: int) -> None:
-    """`UsageError` unless these are hyper-parameters of a curve."""
-    whole(steps=steps)
-    whole(least=0, seed=seed)
-    if of not in SCORES:
-        raise unknown("score of a curve", of, SCORES)
 
 
 def curve(question: Question, steps: int | None, of: str, present: Callable[[np.ndarray], np.ndarray]) -> Score:
@@ -126,10 +177,3 @@ def cause_of(question: Question, filled: float) -> np.ndarray:
     if question.cause is None:
         raise UsageError("the true cause is not known here: ask with it, ew.ask(..., truth=scene.truth)")
     return on_cause(question.cause, filled)
-
-
-def check_filled(filled: float) -> None:
-    """`UsageError` unless this is a share, above 0 and up to 1."""
-    positive(filled=filled)
-    if filled is None or filled > 1:
-        raise UsageError(f"filled is a share of the fullest component, above 0 and up to 1, not {filled!r}")

@@ -6,14 +6,13 @@ area of   value( all but the k most important )   over   k / size, 0 to 1       
 from dataclasses import dataclass
 from typing import ClassVar
 
-from earwitness.explanations import Explanation
-from earwitness.metrics.base import Metric, Score, check_curve, curve, values_of
-from earwitness.numerics.curves import ranks
-from earwitness.questions import Question
+import numpy as np
+
+from earwitness.metrics.base import Curve
 
 
 @dataclass(frozen=True)
-class Deletion(Metric):
+class Deletion(Curve):
     """The area below the score while components give way to the baseline, the largest values first.
 
     steps: how many, nearly equal in components; None removes them one by one, or in 64 steps where there are more.
@@ -32,17 +31,7 @@ class Deletion(Metric):
         (`Explanation.of(question, values * np.sign(signed), "effect")` ranks by direction).
     """
 
-    steps: int | None = None
-    of: str = "score"
-    seed: int = 0
-
     better: ClassVar[str] = "lower"
-    bounds: ClassVar[tuple[float | None, float | None]] = (None, None)
-    family: ClassVar[str] = "faithfulness"
 
-    def __post_init__(self) -> None:
-        check_curve(self.steps, self.of, self.seed)
-
-    def __call__(self, question: Question, explanation: Explanation) -> Score:
-        order = ranks(values_of(question, explanation), self.seed)
-        return curve(question, self.steps, self.of, lambda removed: order >= removed)
+    def kept(self, order: np.ndarray, count: np.ndarray) -> np.ndarray:
+        return order >= count

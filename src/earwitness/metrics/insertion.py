@@ -6,14 +6,13 @@ area of   value( only the k most important )   over   k / size, 0 to 1          
 from dataclasses import dataclass
 from typing import ClassVar
 
-from earwitness.explanations import Explanation
-from earwitness.metrics.base import Metric, Score, check_curve, curve, values_of
-from earwitness.numerics.curves import ranks
-from earwitness.questions import Question
+import numpy as np
+
+from earwitness.metrics.base import Curve
 
 
 @dataclass(frozen=True)
-class Insertion(Metric):
+class Insertion(Curve):
     """The area below the score while components come back, from the baseline alone, the largest values first.
 
     steps, of, seed: as in `Deletion`, whose mirror this is; areas of scores compare methods on one clip here, too.
@@ -27,17 +26,7 @@ class Insertion(Metric):
         model knows clips that are mostly baseline; how large values are, only their order; direction, where values have none.
     """
 
-    steps: int | None = None
-    of: str = "score"
-    seed: int = 0
-
     better: ClassVar[str] = "higher"
-    bounds: ClassVar[tuple[float | None, float | None]] = (None, None)
-    family: ClassVar[str] = "faithfulness"
 
-    def __post_init__(self) -> None:
-        check_curve(self.steps, self.of, self.seed)
-
-    def __call__(self, question: Question, explanation: Explanation) -> Score:
-        order = ranks(values_of(question, explanation), self.seed)
-        return curve(question, self.steps, self.of, lambda restored: order < restored)
+    def kept(self, order: np.ndarray, count: np.ndarray) -> np.ndarray:
+        return order < count

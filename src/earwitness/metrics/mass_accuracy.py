@@ -4,17 +4,16 @@ mass accuracy = sum of the values above 0 in the cause / sum of the values above
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
 from earwitness.explanations import Explanation
-from earwitness.metrics.base import FILLED, Metric, Score, cause_of, check_filled, values_of
+from earwitness.metrics.base import Score, Truth, cause_of, values_of
 from earwitness.questions import Question
 
 
 @dataclass(frozen=True)
-class MassAccuracy(Metric):
+class MassAccuracy(Truth):
     """The share of the positive attribution that lies on the components of the true cause.
 
     filled: how full of the cause a component must be to belong to it, as a share of the fullest one, above 0 and up to 1.
@@ -28,19 +27,6 @@ class MassAccuracy(Metric):
         the model used the cause at all. A map that is right in order but nowhere near 0 scores little above chance.
     """
 
-    filled: float = FILLED
-
-    better: ClassVar[str] = "higher"
-    bounds: ClassVar[tuple[float | None, float | None]] = (0.0, 1.0)
-    family: ClassVar[str] = "truth"
-
-    def __post_init__(self) -> None:
-        check_filled(self.filled)
-
     def __call__(self, question: Question, explanation: Explanation) -> Score:
         cause, mass = cause_of(question, self.filled), np.maximum(values_of(question, explanation), 0)
         return Score(mass[cause].sum() / mass.sum() if mass.any() else 0.0)
-
-    def chance(self, question: Question) -> float:
-        """What a map scores on average when its components are shuffled: the share of components in the cause."""
-        return float(cause_of(question, self.filled).mean())

@@ -4,15 +4,14 @@ hit = 1 if argmax(values) is a component of the cause, else 0
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from earwitness.explanations import Explanation
-from earwitness.metrics.base import FILLED, Metric, Score, cause_of, check_filled, values_of
+from earwitness.metrics.base import Score, Truth, cause_of, values_of
 from earwitness.questions import Question
 
 
 @dataclass(frozen=True)
-class PointingGame(Metric):
+class PointingGame(Truth):
     """1 if the component with the largest value belongs to the true cause, 0 if not; the mean over clips is an accuracy.
 
     filled: how full of the cause a component must be to belong to it, as a share of the fullest one, above 0 and up to 1.
@@ -24,19 +23,6 @@ class PointingGame(Metric):
     Cannot see: anything but the top: how far ahead it is, and where the rest lies; whether the model used the cause at all.
     """
 
-    filled: float = FILLED
-
-    better: ClassVar[str] = "higher"
-    bounds: ClassVar[tuple[float | None, float | None]] = (0.0, 1.0)
-    family: ClassVar[str] = "truth"
-
-    def __post_init__(self) -> None:
-        check_filled(self.filled)
-
     def __call__(self, question: Question, explanation: Explanation) -> Score:
         cause, values = cause_of(question, self.filled), values_of(question, explanation)
         return Score(cause[values == values.max()].mean())
-
-    def chance(self, question: Question) -> float:
-        """What a map scores on average when its components are shuffled: the share of components in the cause."""
-        return float(cause_of(question, self.filled).mean())
