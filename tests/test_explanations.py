@@ -294,3 +294,13 @@ def test_places_that_cannot_be_written(tmp_path, name):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ew.InputError, match="cannot write"):
         made().save(tmp_path / name)
+
+
+def test_an_explanation_knows_what_made_it(tmp_path):
+    """So that metrics can ask again; a map from elsewhere, or from a file, was made by nobody that could be asked."""
+    game = ew.Game(4, lambda m: m.sum(1))
+    explanation = ew.Random(seed=3)(game)
+    assert explanation.explainer == ew.Random(seed=3)
+    explanation.save(tmp_path / "it.npz")
+    assert ew.Explanation.load(tmp_path / "it.npz").explainer is None
+    assert ew.Explanation.of(game, np.ones(4)).explainer is None

@@ -87,6 +87,7 @@ class Explainer(ABC):
             question,
             found.values,
             kind=self.kind,
+            explainer=self,
             method=kebab(type(self)),
             settings=repr(self),
             seed=None if seed is None else int(seed),

@@ -84,7 +84,7 @@ class Explanation(Record):
         return plot_explanation(self, path)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write everything but the question to one `.npz` file, without pickle."""
+        """Write everything but the question and the explainer to one `.npz` file, without pickle."""
         files.write(self, path)
 
     @classmethod

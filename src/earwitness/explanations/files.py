@@ -22,10 +22,10 @@ ARRAYS = ("values", "stderr", "signed")
 
 
 def write(explanation: "Explanation", path: str | os.PathLike) -> None:
-    """Everything but the question."""
+    """Everything but the question and the explainer."""
     arrays = {name: getattr(explanation, name) for name in ARRAYS}
     arrays |= {f"others.{name}": array for name, array in explanation.others.items()}
-    head = {k: v for k, v in vars(explanation).items() if k not in (*ARRAYS, "others", "question")}
+    head = {k: v for k, v in vars(explanation).items() if k not in (*ARRAYS, "others", "question", "explainer")}
     head["axes"] = [asdict(axis) for axis in explanation.axes]
     head["prediction"] = asdict(explanation.prediction) if explanation.prediction else None
     head["version"] = earwitness.__version__

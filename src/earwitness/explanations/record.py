@@ -12,6 +12,7 @@ Four kinds of numbers, never confused:
 `mask(keep=...)` is the one bridge from any kind to a mask; listening and metrics go over it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,7 @@ class Record:
     method, settings, target, prediction, evaluations, seconds, seed, warnings, provenance: where it comes from.
     stopped: why sampling stopped, where a `Budget` was given.
     question: what was asked; None when loaded from a file.
+    explainer: what answered, so that it can be asked again; None when loaded from a file, or given.
     """
 
     values: np.ndarray
@@ -61,6 +63,7 @@ class Record:
     stopped: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
     question: Question | None = field(default=None, repr=False)
+    explainer: Callable[[Question], "Record"] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         shape = tuple(axis.size for axis in self.axes)
