@@ -193,7 +193,7 @@ def test_round_trip(listener, tone, tmp_path):
     assert back.others.keys() == found.others.keys()
     for name, array in found.others.items():
         np.testing.assert_array_equal(back.others[name], array)
-    kept = set(vars(found)) - {"values", "stderr", "signed", "others", "question"}
+    kept = set(vars(found)) - {"values", "stderr", "signed", "others", "question", "explainer"}
     for name in kept:
         assert getattr(back, name) == getattr(found, name), name
     assert isinstance(back.prediction, Prediction)
