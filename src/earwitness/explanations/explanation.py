@@ -10,6 +10,7 @@ import torch
 
 from earwitness.audio import Audio
 from earwitness.explanations import files, places
+from earwitness.explanations.flipping import Flip, flip
 from earwitness.explanations.listening import Heard, listen, predict
 from earwitness.explanations.record import Record
 from earwitness.questions import AudioQuestion, Question
@@ -66,6 +67,16 @@ class Explanation(Record):
         Cost: one evaluation. Raises `UsageError` without a question, and where components have no place in the sound.
         """
         return listen(self, self.mask(keep, against=against), remove, match_level)
+
+    def flip(self) -> Flip:
+        """The fewest components whose removal changes the model's decision, and the fewest that alone still give it.
+
+        Both in the order of the explanation, the largest first (for importances with `signed`, of those that argue for the
+        target); so a better explanation needs fewer. With the new decision, and both sounds.
+        Cost: up to 2 (components + 1) evaluations for each baseline, and two for the sounds. Raises `UsageError` where the
+        model decides for another label than the explained one, and for games.
+        """
+        return flip(self)
 
     def top(self, k: int = 5) -> list[places.Region]:
         """The k components with the largest values, largest first."""

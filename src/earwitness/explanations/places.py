@@ -109,10 +109,12 @@ def best(values: np.ndarray, keep: float) -> np.ndarray:
     """1 for the best share `keep` of the values, as far as they are above 0; 0 elsewhere."""
     if not 0 < keep <= 1:
         raise UsageError(f"keep is a share of the components, above 0 and at most 1, not {keep!r}")
-    order = np.argsort(-values, axis=None, kind="stable")[: max(1, round(keep * values.size))]
-    mask = np.zeros(values.size)
-    mask[order] = values.flat[order] > 0
-    return mask.reshape(values.shape)
+    return 1.0 * (order(values) < max(1, round(keep * values.size))) * (values > 0.0)
+
+
+def order(values: np.ndarray) -> np.ndarray:
+    """`[*shape]`, whole numbers: 0 for the largest value, 1 for the next; equal values in their order."""
+    return np.argsort(np.argsort(-values, axis=None, kind="stable")).reshape(values.shape)
 
 
 def soft(values: np.ndarray, kind: str) -> np.ndarray:
