@@ -102,7 +102,7 @@ class Curve(Metric):
 
 @dataclass(frozen=True)
 class Truth(Metric):
-    """What metrics share that know the true cause of a clip.
+    """What metrics share that know the true cause of a clip. A subclass says how a map is `judged`.
 
     filled: how full of the cause a component must be to belong to it, as a share of the fullest one, above 0 and up to 1.
     """
@@ -118,10 +118,33 @@ class Truth(Metric):
         if self.filled is None or self.filled > 1:
             raise UsageError(f"filled is a share of the fullest component, above 0 and up to 1, not {self.filled!r}")
 
+    @abstractmethod
+    def judged(self, cause: np.ndarray, values: np.ndarray) -> float:
+        """The score of values `[*shape]`, given which components belong to the cause; where values are equal, its mean
+        over all orders of them."""
+
+    @final
+    def __call__(self, question: Question, explanation: Explanation) -> Score:
+        return Score(self.judged(cause_of(question, self.filled), values_of(question, explanation)))
+
     @final
     def chance(self, question: Question) -> float:
-        """What a map scores on average when its components are shuffled: the share of components in the cause."""
-        return float(cause_of(question, self.filled).mean())
+        """What a map scores on average when its components are shuffled: exactly what a map of equal values scores."""
+        cause = cause_of(question, self.filled)
+        return float(self.judged(cause, np.ones(cause.shape)))
+
+    @final
+    def lift(self, question: Question, score: float) -> float:
+        """(score - chance) / (1 - chance): 0 for what chance gives, 1 for the perfect answer, below 0 for worse than chance.
+
+        So clips whose causes are of different sizes can be averaged. `UsageError` where every component is in the cause.
+        """
+        chance = self.chance(question)
+        if chance == 1:
+            raise UsageError(
+                "every component belongs to the cause: any map is right. Cut the clip finer, or raise filled"
+            )
+        return (float(score) - chance) / (1 - chance)
 
 
 def values_of(question: Question, explanation: Explanation) -> np.ndarray:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from earwitness.explanations import Explanation
-from earwitness.metrics.base import Score, Truth, cause_of, values_of
-from earwitness.questions import Question
+from earwitness.metrics.base import Truth
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,6 @@ class MassAccuracy(Truth):
         the model used the cause at all. A map that is right in order but nowhere near 0 scores little above chance.
     """
 
-    def __call__(self, question: Question, explanation: Explanation) -> Score:
-        cause, mass = cause_of(question, self.filled), np.maximum(values_of(question, explanation), 0)
-        return Score(mass[cause].sum() / mass.sum() if mass.any() else 0.0)
+    def judged(self, cause: np.ndarray, values: np.ndarray) -> float:
+        mass = np.maximum(values, 0)
+        return mass[cause].sum() / mass.sum() if mass.any() else 0.0
