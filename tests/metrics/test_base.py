@@ -13,6 +13,10 @@ import earwitness as ew
 from earwitness import checks
 from earwitness.metrics import METRICS, Metric, Score, on_cause
 
+M = ew.metrics
+OF_A_CLASSIFIER = (  # which ask for probabilities or decisions; tests/metrics/test_faithfulness_decisions.py judges them
+    M.AverageDrop, M.AverageGain, M.AverageIncrease, M.FaithfulnessFF, M.FidelityToInput, M.FlipTest, M.ImportantAgainstRandom
+)  # fmt: skip
 FAMILIES = ("faithfulness", "truth", "stability", "complexity", "axioms")
 
 
@@ -23,7 +27,16 @@ def given(game, values):
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(
     "metric",
-    [*(metric() for metric in METRICS), ew.metrics.Deletion(steps=3), ew.metrics.Insertion(steps=5, seed=2)],
+    [
+        *(metric() for metric in METRICS if metric not in OF_A_CLASSIFIER),
+        M.Deletion(steps=3),
+        M.Insertion(steps=5, seed=2),
+        M.Deletion(random=20),
+        M.Insertion(random=3),
+        M.Infidelity(relative=False),
+        M.ImportantAgainstRandom(of="score"),
+        M.ImportantAgainstRandom(of="score", regions="scattered"),
+    ],
     ids=repr,
 )
 def test_laws(metric, seed):
@@ -45,10 +58,13 @@ def test_a_score_is_a_number_with_a_curve():
     assert (score, score + 1, f"{score}", f"{score:.1f}") == (0.123456, 1.123456, "0.1235", "0.1")
     assert (repr(score), repr(Score(2))) == ("Score(0.1235, a curve of 2 points)", "Score(2)")
     assert json.dumps([score]) == "[0.123456]"
-    assert Score(2).shares is None and Score(2).values is None
+    assert Score(2).shares is None and Score(2).values is None and Score(2).parts == {}
+    score = Score(0.123456, np.array([0, 1]), np.array([2.0, 3.0]), {"p": np.float64(0.25)})
+    assert repr(score) == "Score(0.1235, a curve of 2 points, p=0.25)"
     for twin in (copy.deepcopy(score), pickle.loads(pickle.dumps(score))):  # as on the way between processes
         assert (type(twin), twin) == (Score, 0.123456)
         np.testing.assert_array_equal([twin.shares, twin.values], [[0, 1], [2, 3]])
+        assert twin.parts == {"p": 0.25} and type(twin.parts["p"]) is float
 
 
 @pytest.mark.parametrize("metric", METRICS)

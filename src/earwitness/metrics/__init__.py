@@ -4,18 +4,42 @@ question = ew.ask(classifier, audio, ew.Grid(8, 8), target="dog")
 ew.metrics.Deletion()(question, ew.Sobol()(question))
 """
 
+from earwitness.metrics.average_drop import AverageDrop
+from earwitness.metrics.average_gain import AverageGain
+from earwitness.metrics.average_increase import AverageIncrease
 from earwitness.metrics.base import Metric, Score, on_cause
+from earwitness.metrics.comprehensiveness import Comprehensiveness
 from earwitness.metrics.deletion import Deletion
+from earwitness.metrics.faithfulness_ff import FaithfulnessFF
+from earwitness.metrics.fidelity_to_input import FidelityToInput
+from earwitness.metrics.flip_test import FlipTest
+from earwitness.metrics.important_against_random import ImportantAgainstRandom
+from earwitness.metrics.infidelity import Infidelity
 from earwitness.metrics.insertion import Insertion
 from earwitness.metrics.intersection_over_union import IntersectionOverUnion
 from earwitness.metrics.mass_accuracy import MassAccuracy
+from earwitness.metrics.mu_fidelity import MuFidelity
 from earwitness.metrics.pointing_game import PointingGame
 from earwitness.metrics.rank_accuracy import RankAccuracy
 from earwitness.metrics.roc_area import ROCArea
+from earwitness.metrics.sufficiency import Sufficiency
+from earwitness.metrics.symmetric_relevance_gain import SymmetricRelevanceGain
 
 METRICS = (
     Deletion,
     Insertion,
+    SymmetricRelevanceGain,
+    Comprehensiveness,
+    Sufficiency,
+    Infidelity,
+    MuFidelity,
+    ImportantAgainstRandom,
+    FlipTest,
+    FidelityToInput,
+    AverageIncrease,
+    AverageDrop,
+    AverageGain,
+    FaithfulnessFF,
     PointingGame,
     MassAccuracy,
     RankAccuracy,
@@ -25,14 +49,26 @@ METRICS = (
 
 __all__ = [
     "METRICS",
+    "AverageDrop",
+    "AverageGain",
+    "AverageIncrease",
+    "Comprehensiveness",
     "Deletion",
+    "FaithfulnessFF",
+    "FidelityToInput",
+    "FlipTest",
+    "ImportantAgainstRandom",
+    "Infidelity",
     "Insertion",
     "IntersectionOverUnion",
     "MassAccuracy",
     "Metric",
+    "MuFidelity",
     "PointingGame",
     "ROCArea",
     "RankAccuracy",
     "Score",
+    "Sufficiency",
+    "SymmetricRelevanceGain",
     "on_cause",
 ]

@@ -13,12 +13,13 @@ hyper-parameters, and pure: the same question, explanation and seed give the sam
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, final
+from typing import ClassVar, cast, final
 
 import numpy as np
+import torch
 
 from earwitness.errors import ModelError, UsageError, positive, unknown, whole
 from earwitness.explanations import Explanation
@@ -32,24 +33,35 @@ SCORES = ("score", "probability")
 
 
 class Score(float):
-    """A number, and the curve that it is the area of, where there is one.
+    """A number, and what it was made from: the curve that it is the area of, other numbers by name.
 
     shares, values: `[points]`, the share of the components at each point of the curve and the score there; else None.
+    parts: the numbers; {} where there are none.
     """
 
     shares: np.ndarray | None
     values: np.ndarray | None
+    parts: dict[str, float]
 
-    def __new__(cls, score: float, shares: np.ndarray | None = None, values: np.ndarray | None = None) -> "Score":
+    def __new__(
+        cls,
+        score: float,
+        shares: np.ndarray | None = None,
+        values: np.ndarray | None = None,
+        parts: Mapping[str, float] | None = None,
+    ) -> "Score":
         made = super().__new__(cls, score)
         made.shares, made.values = shares, values
+        made.parts = {name: float(number) for name, number in (parts or {}).items()}
         return made
 
     def __str__(self) -> str:
         return f"{float(self):.4g}"
 
     def __repr__(self) -> str:
-        return f"Score({self}" + (")" if self.values is None else f", a curve of {len(self.values)} points)")
+        told = [] if self.values is None else [f"a curve of {len(self.values)} points"]
+        told += [f"{name}={number:.4g}" for name, number in self.parts.items()]
+        return f"Score({', '.join([str(self), *told])})"
 
 
 class Metric(ABC):
@@ -74,21 +86,22 @@ class Curve(Metric):
 
     steps: how many, nearly equal in components; None for one a component, or 64 where there are more.
     of: "score", the very number that was explained, in its unit; "probability", the target's, 0 to 1.
-    seed: of the order among equal values.
+    seed: of the order among equal values, and of the random orders.
+    random: how many random orders to compare with; 0 for the plain area.
     """
 
     steps: int | None = None
     of: str = "score"
     seed: int = 0
+    random: int = 0
 
     bounds: ClassVar[tuple[float | None, float | None]] = (None, None)
     family: ClassVar[str] = "faithfulness"
 
     def __post_init__(self) -> None:
         whole(steps=self.steps)
-        whole(least=0, seed=self.seed)
-        if self.of not in SCORES:
-            raise unknown("score of a curve", self.of, SCORES)
+        whole(least=0, random=self.random)
+        check_score(self.of, self.seed)
 
     @abstractmethod
     def kept(self, order: np.ndarray, count: np.ndarray) -> np.ndarray:
@@ -96,8 +109,89 @@ class Curve(Metric):
 
     @final
     def __call__(self, question: Question, explanation: Explanation) -> Score:
-        order = ranks(values_of(question, explanation), self.seed)
+        found = self._along(question, ranks(values_of(question, explanation), self.seed))
+        return self._beyond_chance(question, found) if self.random else found
+
+    def _along(self, question: Question, order: np.ndarray) -> Score:
         return curve(question, self.steps, self.of, partial(self.kept, order))
+
+    def _beyond_chance(self, question: Question, found: Score) -> Score:
+        """The area less that of random orders, in units of |value(1) - value(0)|."""
+        rng, flat = np.random.default_rng((self.seed, 1)), np.zeros(question.shape)
+        orders = (ranks(flat, int(rng.integers(2**32))) for _ in range(self.random))
+        chance = float(np.mean([self._along(question, order) for order in orders]))
+        first, last = cast(np.ndarray, found.values)[[0, -1]]
+        score = (float(found) - chance) / spread(abs(first - last))
+        return Score(score, found.shares, found.values, {"area": found, "random": chance})
+
+
+@dataclass(frozen=True)
+class Rationale(Metric):
+    """What comprehensiveness and sufficiency share: the fall of the score for a few sizes of the best, on average.
+
+    shares: of the components, above 0 and up to 1; at least one component each.
+    of, seed: as in `Curve`.
+    """
+
+    shares: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2, 0.5)
+    of: str = "score"
+    seed: int = 0
+
+    bounds: ClassVar[tuple[float | None, float | None]] = (None, None)
+    family: ClassVar[str] = "faithfulness"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shares", tuple(check_share(shares=share) for share in self.shares))
+        if not self.shares:
+            raise UsageError("shares names no share of the components: take one or more, such as (0.1, 0.2)")
+        check_score(self.of, self.seed)
+
+    @abstractmethod
+    def kept(self, order: np.ndarray, count: np.ndarray) -> np.ndarray:
+        """The masks `[B, *shape]`; order: `[*shape]`, 0 for the largest value; count: `[B, 1, ...]` best ones."""
+
+    @final
+    def __call__(self, question: Question, explanation: Explanation) -> Score:
+        order = ranks(values_of(question, explanation), self.seed)
+        counts = np.array([best(share, question.size) for share in self.shares])
+        masks = self.kept(order, counts.reshape(-1, *[1] * len(question.shape)))
+        whole_clip, *values = answers(question, self.of, np.concatenate([question.ones.cpu(), masks]))
+        return Score(whole_clip - np.mean(values), counts / question.size, np.array(values))
+
+
+@dataclass(frozen=True)
+class Masked(Metric):
+    """What metrics share that compare a clip with what the explanation's mask leaves of it, in probabilities.
+
+    keep: a share of the components for a mask of zeros and ones; None for the soft mask: see `Explanation.mask`.
+    """
+
+    keep: float | None = None
+
+    better: ClassVar[str] = "higher"
+    bounds: ClassVar[tuple[float | None, float | None]] = (0.0, 1.0)
+    family: ClassVar[str] = "faithfulness"
+
+    def __post_init__(self) -> None:
+        if self.keep is not None:
+            check_share(keep=self.keep)
+
+    @abstractmethod
+    def compared(self, clip: np.ndarray, masked: np.ndarray, label: int) -> float:
+        """From the probabilities `[classes]` of the clip and of the masked clip, and the label that was explained."""
+
+    @final
+    def __call__(self, question: Question, explanation: Explanation) -> Score:
+        values_of(question, explanation)
+        mask = explanation.mask(self.keep)
+        given = np.stack([np.ones(question.shape), 1 - mask if self.takes_out else mask])
+        clip, masked = probabilities(question, given)
+        return Score(self.compared(clip, masked, label_of(question)))
+
+    @property
+    def takes_out(self) -> bool:
+        """Whether the mask is taken out of the clip, instead of all the rest."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -157,6 +251,34 @@ def values_of(question: Question, explanation: Explanation) -> np.ndarray:
     return explanation.values
 
 
+def check_score(of: str, seed: int) -> None:
+    """Raise a `UsageError` for a score that there isn't, or a seed that is none."""
+    if of not in SCORES:
+        raise unknown("score", of, SCORES)
+    whole(least=0, seed=seed)
+
+
+def check_share(**options: float) -> float:
+    """The one option given, a share of the components; `UsageError` where it is not above 0 and up to 1."""
+    ((name, share),) = options.items()
+    positive(**{name: share})
+    if share is None or share > 1:
+        raise UsageError(f"{name}: a share of the components lies above 0 and is at most 1, not {share!r}")
+    return share
+
+
+def best(share: float, size: int) -> int:
+    """How many components a share of them is: the nearest whole number, at least 1."""
+    return max(1, round(share * size))
+
+
+def spread(change: float) -> float:
+    """The change of a score that others are measured by; `UsageError` where it is 0."""
+    if not change > 0:
+        raise UsageError("the score of this question does not change: there is nothing to measure by")
+    return change
+
+
 def curve(question: Question, steps: int | None, of: str, present: Callable[[np.ndarray], np.ndarray]) -> Score:
     """The score while components go or come: the area below it, and the curve itself.
 
@@ -166,22 +288,74 @@ def curve(question: Question, steps: int | None, of: str, present: Callable[[np.
     """
     counts = curves.counts(question.size, steps or STEPS)
     batches = (counts[start : start + question.batch] for start in range(0, len(counts), question.batch))
-    answers = [_answers(question, of, present(part.reshape(-1, *[1] * len(question.shape)))) for part in batches]
-    shares, values = counts / question.size, np.concatenate(answers)
+    found = [answers(question, of, present(part.reshape(-1, *[1] * len(question.shape)))) for part in batches]
+    shares, values = counts / question.size, np.concatenate(found)
     return Score(curves.area(shares, values), shares, values)
 
 
-def _answers(question: Question, of: str, masks: np.ndarray) -> np.ndarray:
+def answers(question: Question, of: str, masks: np.ndarray) -> np.ndarray:
     """`[B]`: the score, or the target's probability (a margin's: the difference of the two), mean of the baselines."""
     if of == "score":
         return question.value(masks).numpy()
+    found = probabilities(question, masks)
+    return cast(AudioQuestion, question).resolved(torch.from_numpy(found)).numpy()
+
+
+def probabilities(question: Question, masks: np.ndarray) -> np.ndarray:
+    """`[B, classes]`: of each label, mean of the baselines; `UsageError` for a game, which has none."""
     if not isinstance(question, AudioQuestion):
-        raise UsageError('a game has a score and no probabilities: take of="score"')
-    logits = [question.logits(masks, number).double() for number in range(len(question.baselines))]
-    found = np.mean([question.resolved(question.classifier.probabilities(each)).numpy() for each in logits], axis=0)
+        raise UsageError('a game has a score and no probabilities: take of="score", where a metric lets you')
+    each = [question.logits(masks, number).double() for number in range(len(question.baselines))]
+    found = np.mean([question.classifier.probabilities(logits).numpy() for logits in each], axis=0)
     if not np.isfinite(found).all():
-        raise ModelError("the model answers NaN or infinity to some of the masked inputs: there is no curve")
+        raise ModelError("the model answers NaN or infinity to some of the masked inputs: there is no score")
     return found
+
+
+def label_of(question: Question) -> int:
+    """The number of the label that was explained; `UsageError` for a margin between two, and for a game."""
+    if not isinstance(question, AudioQuestion):
+        raise UsageError("a game has a score and no labels: ask about a classifier")
+    if question.resolved.against is not None:
+        raise UsageError("a margin between two labels has no probability of its own: ask about one label")
+    return question.resolved.index
+
+
+def decisions(question: Question, masks: np.ndarray) -> tuple[int, np.ndarray]:
+    """The label that the model gives the clip, and those `[B]` that it gives masks: the largest logit, mean of the baselines.
+
+    Of a margin the larger of the two. Raises `UsageError` where the clip's is not what was explained, and for a game.
+    """
+    if not isinstance(question, AudioQuestion):
+        raise UsageError("a game has a score and takes no decision: ask about a classifier")
+    given, target = np.concatenate([question.ones.cpu(), masks]), question.resolved
+    logits = np.mean([question.logits(given, number).numpy() for number in range(len(question.baselines))], axis=0)
+    rivals = np.arange(logits.shape[1]) if target.against is None else np.array([target.index, target.against])
+    first, *others = rivals[logits[:, rivals].argmax(1)]
+    if first != target.index:
+        labels = question.classifier.labels
+        meant = target.name(labels)
+        raise UsageError(f"the model says {labels[first]!r} and {meant!r} was explained: explain {labels[first]!r}")
+    return int(first), np.array(others)
+
+
+def subset_drops(
+    question: Question, of: str, values: np.ndarray, members: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Random sets of components: what the values say of each, and what the model says.
+
+    values: `[*shape]`.  members: `[sets]`, how many components are in each.
+    Returns the sums of values in the sets, and the falls of the score without them, value(1) - value(1 - set); both `[sets]`.
+    Cost: sets + 1 evaluations for each baseline.
+    """
+    rng, sums = np.random.default_rng(seed), []
+    scores = [answers(question, of, question.ones.cpu().numpy())]
+    for part in np.split(members, range(question.batch, len(members), question.batch)):
+        sets = curves.random_subsets(part, question.size, rng)
+        sums.append((sets * values.ravel()).sum(1))
+        scores.append(answers(question, of, 1.0 - sets.reshape(-1, *question.shape)))
+    values_there = np.concatenate(scores)
+    return np.concatenate(sums), values_there[0] - values_there[1:]
 
 
 def on_cause(cause: np.ndarray, filled: float = FILLED) -> np.ndarray:

@@ -15,10 +15,10 @@ from earwitness.metrics.base import Curve
 class Insertion(Curve):
     """The area below the score while components come back, from the baseline alone, the largest values first.
 
-    steps, of, seed: as in `Deletion`, whose mirror this is; areas of scores compare methods on one clip here, too.
+    steps, of, seed, random: as in `Deletion`, whose mirror this is; areas of scores compare methods on one clip here, too.
 
     The curve is the score's `shares` (of components restored, 0 to 1) and `values`; both ends are in it.
-    Cost: steps + 1 evaluations for each baseline. Raises `UsageError` for the probability of a game.
+    Cost: steps + 1 evaluations for each baseline, (random + 1) times. Raises `UsageError` as `Deletion`.
     Source: Petsiuk et al. (2018), "RISE"; its curves are those of="probability".
     Differs: the score by default, not the probability; components, not pixels; it starts from the question's baseline, not
         always from a blurred input; equal values come in a random order, not in that of the array.

@@ -1,4 +1,4 @@
-"""What a curve of removal is made of: an order of the components, where to look, and the area below.
+"""What experiments of removal are made of: an order of the components, where to look, the area below; random sets of them.
 
 area = sum over k of (y_k + y_{k+1}) / 2 * (x_{k+1} - x_k)
 """
@@ -22,3 +22,8 @@ def counts(size: int, steps: int) -> np.ndarray:
 def area(x: np.ndarray, y: np.ndarray) -> float:
     """Below the points `[points]`, joined by straight lines."""
     return float(np.diff(x) @ (y[1:] + y[:-1]) / 2)
+
+
+def random_subsets(members: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """`[sets, size]` of booleans: as many true as `members` `[sets]` says, each set of that size equally likely."""
+    return rng.random((len(members), size)).argsort(1).argsort(1) < members[:, None]
