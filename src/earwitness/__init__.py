@@ -44,6 +44,7 @@ _WHERE = {
     ),
     "progress_bars": ("progress",),
     "studies.explaining": ("explain",),
+    "studies.comparing": ("compare",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 _PARTS = ("metrics",)  # whose names are said with theirs: ew.metrics.Deletion()

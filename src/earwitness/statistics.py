@@ -6,9 +6,14 @@ methods are compared on the same clips, so pairs are compared, never two means:
     difference_k = first_k - second_k        H0: differences are symmetric about 0        (Wilcoxon's signed ranks)
 
 Every p-value goes with an effect and its interval, as a p-value alone only says that there were enough clips; several p-values
-of one table are corrected together (`holm`).
+of one table are corrected together (`holm`). Do k methods differ at all on N clips? Each clip ranks them, and mean ranks R_j are
+compared:
 
-Source: Efron (1987), BCa intervals; Wilcoxon (1945); Holm (1979); Spearman (1904). `scipy.stats` computes the first two.
+    chi^2 = 12 N / (k (k + 1)) (sum_j R_j^2 - k (k + 1)^2 / 4)                   (Friedman)
+    |R_i - R_j| > q sqrt(k (k + 1) / 6N)                                         (Nemenyi)
+
+Source: Efron (1987), BCa intervals; Wilcoxon (1945); Holm (1979); Spearman (1904); Friedman (1937), Iman and Davenport (1980) and
+Nemenyi (1963) as in Demšar (2006). `scipy.stats` computes the first two and the distributions.
 """
 
 from dataclasses import dataclass
@@ -48,6 +53,19 @@ class PairedDifference(Interval):
 
     def __str__(self) -> str:
         return f"{super().__str__()}, p = {self.p:.2g}, greater on {self.wins} of {self.clips}"
+
+
+@dataclass(frozen=True, eq=False)
+class Friedman:
+    """Do methods differ? ranks: `[methods]`, mean over the `clips`, 1 for the smallest value.
+
+    statistic: Friedman's chi^2, corrected for ties.  p: of Iman and Davenport's F.
+    """
+
+    statistic: float
+    p: float
+    ranks: np.ndarray
+    clips: int
 
 
 def mean_interval(values: ArrayLike, level: float = 0.95, resamples: int = 9999, seed: int = 0) -> Interval:
@@ -105,8 +123,56 @@ def paired_difference(
         raise UsageError(f"a paired test needs both methods on the same clips, not {len(first)} and {len(second)}")
     difference = first - second
     wins, ties, clips = int(np.sum(difference > 0)), int(np.sum(difference == 0)), len(difference)
-    p = 1.0 if ties == clips else float(np.asarray(stats.wilcoxon(difference, alternative=alternative))[1])
+    p = signed_rank_p(difference, alternative)
     return PairedDifference(**vars(mean_interval(difference, level, seed=seed)), p=p, wins=wins, ties=ties, clips=clips)
+
+
+def signed_rank_p(difference: ArrayLike, alternative: Literal["two-sided", "greater", "less"] = "two-sided") -> float:
+    """The p-value of Wilcoxon's signed-rank test that differences `[n]` are symmetric about 0; 1 where all are 0."""
+    difference = _numbers(difference, "differences")
+    return float(np.asarray(stats.wilcoxon(difference, alternative=alternative))[1]) if difference.any() else 1.0
+
+
+def friedman(values: ArrayLike) -> Friedman:
+    """Do methods differ at all? values: `[clips, methods]`, two or more of each; smaller gets the smaller rank.
+
+    Equal values share their mean rank; where all are equal on all clips, p is 1.
+
+    Source: Friedman (1937), Iman and Davenport (1980), as in Demšar (2006), Statistical comparisons of classifiers over multiple
+    data sets, JMLR 7, 1-30.
+    Differs: chi^2 is corrected for ties (as in `scipy.stats.friedmanchisquare`), which Demšar leaves out.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 2 or min(values.shape) < 2 or not np.isfinite(values).all():
+        raise UsageError(
+            f"Friedman's test needs finite values [clips, methods], two or more of each, not {list(values.shape)}"
+        )
+    (clips, methods), ranks = values.shape, stats.rankdata(values, axis=1)
+    between = clips * np.sum((ranks.mean(0) - (methods + 1) / 2) ** 2)
+    within = np.sum((ranks - (methods + 1) / 2) ** 2) / (clips * (methods - 1))
+    if within == 0:
+        return Friedman(0.0, 1.0, ranks.mean(0), clips)
+    statistic = between / within
+    rest = clips * (methods - 1) - statistic  # 0 where all clips agree
+    f = (clips - 1) * statistic / rest if rest > 1e-9 else np.inf
+    p = stats.f.sf(f, methods - 1, (methods - 1) * (clips - 1))
+    return Friedman(float(statistic), float(p), ranks.mean(0), clips)
+
+
+def nemenyi_difference(methods: int, clips: int, level: float = 0.05) -> float:
+    """How far apart two mean ranks must lie to differ, when all pairs of `methods` are looked at: the critical difference.
+
+    level: the share of cases in which any pair of equal methods lies further apart.
+
+    Source: Nemenyi (1963), as in Demšar (2006): q is the studentised range's quantile for infinite degrees of freedom, over
+    the square root of 2.
+    """
+    if methods < 2 or clips < 2 or not 0 < level < 1:
+        raise UsageError(
+            f"a critical difference needs two methods and clips or more and a level in 0 to 1, not {methods}, {clips}, {level}"
+        )
+    q = stats.studentized_range.ppf(1 - level, methods, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(methods * (methods + 1) / (6 * clips)))
 
 
 def rank_stability(maps: ArrayLike) -> float:

@@ -1,20 +1,25 @@
 """Pictures of a study: draws the panels of `earwitness.studies.pages`, in the reader's own matplotlib style."""
 
+import os
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from earwitness.reports.figures import draw_heat
-from earwitness.studies.pages import Bars, Curves, Heat, Panel, Picture
+from earwitness.reports.figures import draw_heat, save_figure
+from earwitness.studies.pages import Bars, Curves, Heat, Panel, Picture, Ranks
 
 WIDTH, HEIGHT = 4.2, 3.2  # inches of a panel
+WIDE, LINE = 7.0, 0.28  # of a panel of ranks: its width, and the height of a line of text
 
 
 def draw_picture(picture: Picture) -> Figure:
     """All panels of a picture, row by row."""
     columns = min(picture.columns, len(picture.panels))
     rows = -(-len(picture.panels) // columns)
-    figure = Figure(figsize=(WIDTH * columns, HEIGHT * rows), layout="constrained")
+    sizes = [_size(panel) for panel in picture.panels]
+    width, height = (max(size[side] for size in sizes) for side in (0, 1))
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, panel in zip(places, picture.panels, strict=False):
         _draw(figure, axes, panel)
@@ -22,6 +27,21 @@ def draw_picture(picture: Picture) -> Figure:
     for axes in places[len(picture.panels) :]:
         axes.set_axis_off()
     return figure
+
+
+def plot_picture(picture: Picture, path: str | os.PathLike | None = None) -> Figure:
+    """Draw a picture, and write it, if asked to."""
+    figure = draw_picture(picture)
+    if path is not None:
+        save_figure(figure, path)
+    return figure
+
+
+def _size(panel: Panel) -> tuple[float, float]:
+    """Inches."""
+    if not isinstance(panel, Ranks):
+        return WIDTH, HEIGHT
+    return WIDE, LINE * (5 + len(panel.groups) + (len(panel.names) + 1) // 2)
 
 
 def _draw(figure: Figure, axes: Axes, panel: Panel) -> None:
@@ -32,6 +52,8 @@ def _draw(figure: Figure, axes: Axes, panel: Panel) -> None:
             _draw_curves(axes, panel)
         case Bars():
             _draw_bars(axes, panel)
+        case Ranks():
+            _draw_ranks(axes, panel)
 
 
 def _draw_curves(axes: Axes, panel: Curves) -> None:
@@ -62,3 +84,27 @@ def _draw_bars(axes: Axes, panel: Bars) -> None:
     axes.set(ylabel=panel.ylabel)
     if len(panel.groups) > 1:
         axes.legend(fontsize="small")
+
+
+def _draw_ranks(axes: Axes, panel: Ranks) -> None:
+    """Ranks on a line, the best on the left; below it the bars, then the names: the better half on the left."""
+    last, half = len(panel.names), (len(panel.names) + 1) // 2
+    lowest = 1 + len(panel.groups)  # line of text of the first name
+    axes.set(xlim=(1 - 0.35 * (last - 1), last + 0.35 * (last - 1)), ylim=(-(lowest + half), 2.2))
+    axes.set_axis_off()
+    axes.hlines(0, 1, last, color="black", linewidth=1)
+    for rank in range(1, last + 1):
+        axes.vlines(rank, 0, 0.25, color="black", linewidth=1)
+        axes.text(rank, 0.4, str(rank), ha="center", va="bottom", fontsize="small")
+    if panel.critical <= last - 1:
+        axes.errorbar(1 + panel.critical / 2, 1.6, xerr=panel.critical / 2, color="black", capsize=3, linewidth=1)
+    start = 1 + (panel.critical if panel.critical <= last - 1 else 0)
+    axes.text(start, 1.6, f"  critical difference {panel.critical:.2f}", va="center", fontsize="small")
+    for number, (first, final) in enumerate(panel.groups):
+        axes.hlines(-0.6 - number, panel.ranks[first] - 0.03, panel.ranks[final] + 0.03, color="C0", linewidth=4)
+    for place, (name, rank) in enumerate(zip(panel.names, panel.ranks, strict=True)):
+        left = place < half
+        y = -(lowest + (place if left else last - 1 - place))
+        end, said = (1 - 0.05 * last if left else last + 0.05 * last), f" {name} ({rank:.2f}) "
+        axes.plot([rank, rank, end], [0, y, y], color="0.4", linewidth=0.8)
+        axes.text(end, y, said, ha="right" if left else "left", va="center")

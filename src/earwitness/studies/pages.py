@@ -2,7 +2,7 @@
 
 A study computes and draws nothing; `earwitness.reports` draws and computes nothing. Between them stand these few types. A
 picture is a row of panels, and a panel is the numbers that are to be seen in it: a `Heat` map over time and frequency, `Curves`
-over a number, or `Bars` over names.
+over a number, `Bars` over names, or `Ranks` of methods.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,7 +64,22 @@ class Bars:
     errors: Mapping[str, ArrayLike] = field(default_factory=dict)
 
 
-Panel = Heat | Curves | Bars
+@dataclass(frozen=True, eq=False)
+class Ranks:
+    """A critical-difference diagram: mean ranks on a line, and bars that join what doesn't differ.
+
+    names: `[n]`, best first.  ranks: `[n]`, ascending.  critical: the difference that is significant.
+    groups: first and last place of the methods that a bar joins.
+    """
+
+    names: Sequence[str]
+    ranks: np.ndarray
+    critical: float
+    groups: Sequence[tuple[int, int]]
+    title: str = ""
+
+
+Panel = Heat | Curves | Bars | Ranks
 
 
 @dataclass(frozen=True, eq=False)
