@@ -14,8 +14,9 @@ from earwitness import checks
 from earwitness.metrics import METRICS, Metric, Score, on_cause
 
 M = ew.metrics
-OF_A_CLASSIFIER = (  # which ask for probabilities or decisions; tests/metrics/test_faithfulness_decisions.py judges them
-    M.AverageDrop, M.AverageGain, M.AverageIncrease, M.FaithfulnessFF, M.FidelityToInput, M.FlipTest, M.ImportantAgainstRandom
+OF_A_CLASSIFIER = (  # which ask for probabilities or decisions, labels, weights, or a noisy clip: what no game has
+    M.AverageDrop, M.AverageGain, M.AverageIncrease, M.FaithfulnessFF, M.FidelityToInput, M.FlipTest, M.ImportantAgainstRandom,
+    M.MaxSensitivity, M.ParameterRandomisation, M.RandomLogit,
 )  # fmt: skip
 FAMILIES = ("faithfulness", "truth", "stability", "complexity", "axioms")
 
@@ -31,8 +32,8 @@ def given(game, values):
         *(metric() for metric in METRICS if metric not in OF_A_CLASSIFIER),
         M.Deletion(steps=3),
         M.Insertion(steps=5, seed=2),
-        M.Deletion(random=20),
-        M.Insertion(random=3),
+        M.Deletion(random=3),
+        M.Insertion(random=2),
         M.Infidelity(relative=False),
         M.ImportantAgainstRandom(of="score"),
         M.ImportantAgainstRandom(of="score", regions="scattered"),
@@ -41,6 +42,21 @@ def given(game, values):
 )
 def test_laws(metric, seed):
     checks.check_metric(metric, seed)
+
+
+@pytest.mark.parametrize("metric", [*OF_A_CLASSIFIER, M.ROCArea, M.RankStability, M.Complexity, M.Completeness])
+def test_laws_of_a_classifier(metric, cnn, tone):
+    axes = (ew.Axis("frequency", "Hz", (0.0, 500.0, 4000.0)), ew.Axis("time", "s", (0.0, 0.25)))
+    truth = np.array([[1.0], [0.0]]), axes
+    question = ew.ask(cnn(ew.LogMel(8000, 256, 128, 12)), tone(seconds=0.25)[0], ew.Grid(2, 3), truth=truth)
+    checks.check_metric(metric(), question=question)
+
+
+@pytest.mark.parametrize("metric", OF_A_CLASSIFIER)
+def test_what_no_game_has(metric):
+    game = ew.Game(4, lambda m: m.sum(1))
+    with pytest.raises(ew.UsageError, match="game has"):
+        metric()(game, given(game, [1, 2, 3, 4]))
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -14,6 +14,8 @@ from earwitness.metrics.base import Metric, Score, best, check_score, check_shar
 from earwitness.questions import Question
 from earwitness.statistics import rank_stability
 
+EQUAL = 1e-6  # of their spread: how near numbers have one rank; a model rounds otherwise in other batches
+
 
 @dataclass(frozen=True)
 class MuFidelity(Metric):
@@ -55,4 +57,5 @@ class MuFidelity(Metric):
         # in sets of one size what is added to all values says nothing; without it equal values sum to 0 exactly
         sums, drops = subset_drops(question, self.of, values - values.min(), members, self.seed)
         spread(float(np.ptp(drops)))
-        return Score(np.clip(rank_stability([sums, drops]), -1, 1))
+        steps = [np.round(numbers / (EQUAL * np.ptp(numbers) or 1)) for numbers in (sums, drops)]
+        return Score(np.clip(rank_stability(steps), -1, 1))
