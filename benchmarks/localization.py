@@ -92,7 +92,7 @@ def shares(table: pd.DataFrame, column: str, words: str) -> str:
         (name, control): paired_difference(wide[name], wide[control]) for name in names for control in CONTROLS[:2]
     }
     corrected = dict(zip(against, holm([test.p for test in against.values()]), strict=True))
-    lines = [f"| share of the mass {words} | mean | - Random | - Loudness |", "|---|---|---|---|"]
+    lines = [f"| share of the mass {words} | mean | - {CONTROLS[0]} | - {CONTROLS[1]} |", "|---|---|---|---|"]
     for name in (*names, *CONTROLS):
         found = mean_interval(wide[name])
         differences = [
@@ -130,7 +130,9 @@ for each sampled method, on a grid of 8 x 20, seed {options.seed}. Mass: values 
 
 {shares(table, "in_event", "on the event, in time and frequency")}
 
-Means over clips with their 95 % intervals; p of paired Wilcoxon tests, Holm-corrected within a table.
+Means over clips with their 95 % intervals; p of paired Wilcoxon tests, Holm-corrected within a table. Sobol, HSIC and Loudness
+go like the square of an effect, so their mass gathers where it is largest; the effects of the others spread theirs. What is kept
+and removed below depends on the order alone.
 
 {listening(table)}
 
