@@ -35,6 +35,7 @@ _counts: ContextVar[tuple[Count, ...]] = ContextVar("counts", default=())
 _reports: ContextVar[Callable[[int, int | None], None] | None] = ContextVar("reports", default=None)
 _expected: ContextVar[int | None] = ContextVar("expected", default=None)
 _ends: ContextVar[dict[int, tuple]] = ContextVar("ends")
+_values: ContextVar[dict[tuple, float] | None] = ContextVar("values", default=None)
 
 
 @contextmanager
@@ -57,6 +58,19 @@ def remembering_ends() -> Iterator[None]:
         yield
     finally:
         _ends.reset(token)
+
+
+@contextmanager
+def remembering_values() -> Iterator[None]:
+    """Ask for the value of a mask only once inside, for experiments that look at the same masks again and again.
+
+    Every mask that was asked for is kept until the end.
+    """
+    token = _values.set({})
+    try:
+        yield
+    finally:
+        _values.reset(token)
 
 
 @contextmanager
@@ -125,7 +139,7 @@ class Question(ABC):
         Cost: one evaluation a mask and baseline. Raises `ModelError` where the model answers NaN.
         """
         with torch.no_grad():
-            values = self._averaged(masks, baseline, lambda rows, index: _counted(self.score(self.mix(rows, index))))
+            values = _recalled(self, masks, baseline, lambda rows, index: _counted(self.score(self.mix(rows, index))))
         if not torch.isfinite(values).all():
             raise ModelError("the model answers NaN or infinity to some of the masked inputs: it cannot be explained")
         return values
@@ -174,6 +188,19 @@ def _masks(question: Question, masks: Masks) -> Float[Tensor, "batch *shape"]:
     if found.shape[1:] != question.shape:
         raise InputError(f"masks must be [B, {', '.join(map(str, question.shape))}], not {list(found.shape)}")
     return found
+
+
+def _recalled(question: Question, masks: Masks, baseline: int | None, ask: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """What was asked before is not asked again inside `remembering_values`."""
+    memory = _values.get()
+    if memory is None:
+        return question._averaged(masks, baseline, ask)
+    rows = _masks(question, masks)
+    keys = [(id(question), baseline, row.tobytes()) for row in rows.cpu().numpy()]
+    new = {key: number for number, key in enumerate(keys) if key not in memory}
+    if new:
+        memory.update(zip(new, question._averaged(rows[list(new.values())], baseline, ask).tolist(), strict=True))
+    return torch.tensor([memory[key] for key in keys], dtype=torch.float64)
 
 
 def _counted(answers: Tensor) -> Tensor:
