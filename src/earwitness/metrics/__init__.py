@@ -8,6 +8,8 @@ from earwitness.metrics.average_drop import AverageDrop
 from earwitness.metrics.average_gain import AverageGain
 from earwitness.metrics.average_increase import AverageIncrease
 from earwitness.metrics.base import Metric, Score, on_cause
+from earwitness.metrics.completeness import Completeness
+from earwitness.metrics.complexity import Complexity
 from earwitness.metrics.comprehensiveness import Comprehensiveness
 from earwitness.metrics.deletion import Deletion
 from earwitness.metrics.faithfulness_ff import FaithfulnessFF
@@ -18,10 +20,15 @@ from earwitness.metrics.infidelity import Infidelity
 from earwitness.metrics.insertion import Insertion
 from earwitness.metrics.intersection_over_union import IntersectionOverUnion
 from earwitness.metrics.mass_accuracy import MassAccuracy
+from earwitness.metrics.max_sensitivity import MaxSensitivity
 from earwitness.metrics.mu_fidelity import MuFidelity
+from earwitness.metrics.parameter_randomisation import ParameterRandomisation
 from earwitness.metrics.pointing_game import PointingGame
+from earwitness.metrics.random_logit import RandomLogit
 from earwitness.metrics.rank_accuracy import RankAccuracy
 from earwitness.metrics.roc_area import ROCArea
+from earwitness.metrics.seed_stability import RankStability
+from earwitness.metrics.sparseness import Sparseness
 from earwitness.metrics.sufficiency import Sufficiency
 from earwitness.metrics.symmetric_relevance_gain import SymmetricRelevanceGain
 
@@ -45,6 +52,13 @@ METRICS = (
     RankAccuracy,
     ROCArea,
     IntersectionOverUnion,
+    RankStability,
+    MaxSensitivity,
+    ParameterRandomisation,
+    RandomLogit,
+    Sparseness,
+    Complexity,
+    Completeness,
 )
 
 __all__ = [
@@ -52,6 +66,8 @@ __all__ = [
     "AverageDrop",
     "AverageGain",
     "AverageIncrease",
+    "Completeness",
+    "Complexity",
     "Comprehensiveness",
     "Deletion",
     "FaithfulnessFF",
@@ -62,12 +78,17 @@ __all__ = [
     "Insertion",
     "IntersectionOverUnion",
     "MassAccuracy",
+    "MaxSensitivity",
     "Metric",
     "MuFidelity",
+    "ParameterRandomisation",
     "PointingGame",
     "ROCArea",
+    "RandomLogit",
     "RankAccuracy",
+    "RankStability",
     "Score",
+    "Sparseness",
     "Sufficiency",
     "SymmetricRelevanceGain",
     "on_cause",

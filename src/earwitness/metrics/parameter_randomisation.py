@@ -1,0 +1,70 @@
+"""Does the explanation change when the model forgets what it has learnt?
+
+similarity = mean over steps of  Spearman( |explanation of the model|, |explanation of the model with randomised layers| )
+
+From the output down to the input, one layer after the other loses what it had learnt. An explanation that stays the same is one
+of the clip, an edge detector, and not of the model.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+
+from earwitness.classifiers.forgetting import layers, randomised
+from earwitness.errors import unknown, whole
+from earwitness.explanations import Explanation
+from earwitness.explanations.asking_again import about_a_classifier, values_again
+from earwitness.metrics.base import Metric, Score, values_of
+from earwitness.questions import Question
+from earwitness.statistics import rank_stability
+
+ORDERS = ("cascading", "independent")
+
+
+@dataclass(frozen=True)
+class ParameterRandomisation(Metric):
+    """How similar the explanation stays while the network's layers are randomised, the last one first; 0: nothing is left.
+
+    order: "cascading", each step adds the next layers to those that are randomised already; "independent", each step
+        randomises its own layers and leaves all others as they were trained.
+    steps: how many, nearly equal in layers; None for one a layer.  seed: of the randomised weights.
+
+    A layer is a module of the network with weights of its own; their entries are permuted, in a copy: see
+    `classifiers.forgetting`. The label that was explained stays. The score's `shares` say which part of the layers has been
+    passed, from the output down, and `values` how similar the explanation is there.
+    Equal values share their mean rank; a map whose values are all equal is similar to none.
+    Cost: steps times the method's. Raises `UsageError` for a game, a black box, and where the method isn't known.
+    Source: Adebayo et al. (2018), "Sanity checks for saliency maps": Spearman with absolute values, both orders.
+    Differs: permuted weights, not drawn anew; the last value is not the score, the mean over all steps is.
+    Cannot see: whether the model was right, or the explanation: noise scores best. What the architecture alone makes of
+        a clip (what is loud moves any network) stays similar, rightly. A randomised network that is flat on the clip gives
+        a map of zeros or noise, which counts as forgotten.
+    """
+
+    order: str = "cascading"
+    steps: int | None = None
+    seed: int = 0
+
+    better: ClassVar[str] = "lower"
+    bounds: ClassVar[tuple[float | None, float | None]] = (-1.0, 1.0)
+    family: ClassVar[str] = "stability"
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise unknown("order of layers", self.order, ORDERS)
+        whole(steps=self.steps)
+        whole(least=0, seed=self.seed)
+
+    def __call__(self, question: Question, explanation: Explanation) -> Score:
+        values = np.abs(values_of(question, explanation))
+        asked = about_a_classifier(question, "weights that could be randomised")
+        names = layers(asked.classifier)
+        ends = np.linspace(0, len(names), min(self.steps or len(names), len(names)) + 1).round().astype(int)
+        similar = []
+        for start, end in pairwise(ends):
+            forgotten = names[0 if self.order == "cascading" else start : end]
+            twin = replace(asked, classifier=randomised(asked.classifier, forgotten, self.seed), target=asked.resolved)
+            similar.append(rank_stability([values, np.abs(values_again(explanation, twin))]))
+        return Score(float(np.mean(similar)), ends[1:] / len(names), np.array(similar))
