@@ -1,12 +1,13 @@
 """The command line: results on stdout, everything else on stderr.
 
 Exit codes: 0 ok; 2 usage (unknown option, method or label); 3 bad input or model (also a file that isn't there); 4 finished
-with failures; 130 interrupted.
+with failures; 5 a verdict that was not to be (`--fail-on`); 130 interrupted.
 
 Nothing heavy is imported before a command runs, so that `earwitness --help` answers at once.
 """
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -21,7 +22,7 @@ from rich.table import Table
 import earwitness
 from earwitness.errors import EarwitnessError, UsageError
 
-EPILOG = "Exit codes: 0 ok, 2 usage, 3 bad input or model, 4 finished with failures, 130 interrupted."
+EPILOG = "Exit codes: 0 ok, 2 usage, 3 bad input or model, 4 finished with failures, 5 --fail-on, 130 interrupted."
 app = typer.Typer(
     name="earwitness",
     help="Explain any audio classifier, hear the explanation, and cross-examine it.",
@@ -43,6 +44,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks; errors are still told.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Target = Annotated[str | None, typer.Option(help='A label, or "a - b"; the predicted label if left out.')]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        help="What replaces a component: silence, noise, zero, uniform, shuffle, mean, minimum, blur, a sound file, or a "
+        "folder of them, for the mean over them."
+    ),
+]
 METHOD_HELP = "A method with its options: sobol, sobol:designs=64, saliency, ... (`earwitness methods` lists them)."
 UNTIL_HELP = (
     "When a sampling method stops: rank=0.95, precision=0.1, evaluations=20000, seconds=30; the first that is reached."
@@ -117,15 +126,9 @@ def explain_command(
     clip: Clip,
     model: Model,
     method: Annotated[str, typer.Option(help=METHOD_HELP)] = "sobol",
-    target: Annotated[str | None, typer.Option(help='A label, or "a - b"; the predicted label if left out.')] = None,
+    target: Target = None,
     components: Annotated[str | None, typer.Option(help=COMPONENTS_HELP)] = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(
-            help="What replaces a component: silence, noise, zero, uniform, shuffle, mean, minimum, blur, a sound "
-            "file, or a folder of them, for the mean over them."
-        ),
-    ] = None,
+    baseline: Baseline = None,
     keep: Annotated[float, typer.Option(help="The share of the components that is kept to be heard.")] = 0.2,
     match_level: Annotated[bool, typer.Option("--match-level", help="Write sounds as loud as the clip.")] = False,
     at: Annotated[float | None, typer.Option(help="Explain the window that starts at this second.")] = None,
@@ -189,12 +192,51 @@ def print_summary(explanation, record: dict[str, Any], out: Path) -> None:
     print(f"all of it as JSON: {out / 'explanation.json'}")
 
 
+@app.command("verify", epilog=EPILOG)
+def verify_command(
+    clip: Clip,
+    model: Model,
+    method: Annotated[str, typer.Option(help=METHOD_HELP)] = "sobol",
+    target: Target = None,
+    components: Annotated[str | None, typer.Option(help=COMPONENTS_HELP)] = None,
+    baseline: Baseline = None,
+    at: Annotated[float | None, typer.Option(help="Verify the window that starts at this second.")] = None,
+    out: Out = Path("verdict"),
+    seed: Seed = None,
+    until: Annotated[str | None, typer.Option(help=UNTIL_HELP)] = None,
+    fail_on: Annotated[
+        str | None, typer.Option(help='Exit with 5 for this outcome or a worse one: "can\'t tell" or "does not stand".')
+    ] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Explain a recording and cross-examine the explanation: does it stand against random maps of its own shape?"""
+    with telling(), watching(quiet):
+        from earwitness.reports.charts import plot_picture
+        from earwitness.studies import cross_examining, jobs
+
+        failing = () if fail_on is None else cross_examining.failing(fail_on)
+        job = jobs.make_job(model, method, target, components, baseline, seed=seed, until=until, device=device)
+        verdict, record = cross_examining.cross_examine(job, clip, out, at, seed or 0, lambda line: remark(line, quiet))
+        if verdict.tests:
+            plot_picture(verdict.picture(), out / "verdict.png")
+        if as_json:
+            print_json(record)
+        else:
+            print(f"{record['method']}, {record['target']}: {verdict}")
+            print(f"all of it: {out}")
+        if verdict.outcome in failing:
+            raise typer.Exit(5)
+
+
 @app.command("methods")
 def methods_command(as_json: Json = False) -> None:
-    """List the methods, and the ways to cut a clip."""
+    """List the methods, the ways to cut a clip, and the metrics."""
     with telling():
         from earwitness.components import FACTORIZATIONS
         from earwitness.explainers import METHODS
+        from earwitness.metrics import METRICS
         from earwitness.naming import kebab
 
         rows = [
@@ -208,8 +250,12 @@ def methods_command(as_json: Json = False) -> None:
             for method in METHODS
         ]
         cuts = [{"components": kebab(cut), "idea": (cut.__doc__ or "").split("\n\n")[0]} for cut in FACTORIZATIONS]
+        metrics = [
+            {"metric": kebab(m), "better": m.better, "family": m.family, "idea": (m.__doc__ or "").split("\n\n")[0]}
+            for m in METRICS
+        ]
         if as_json:
-            print_json({"methods": rows, "components": cuts})
+            print_json({"methods": rows, "components": cuts, "metrics": metrics})
             return
         console = Console(width=None if sys.stdout.isatty() else 140)
         table = Table("method", "kind", "evaluations for 64", "axioms", "idea")
@@ -223,6 +269,54 @@ def methods_command(as_json: Json = False) -> None:
         for cut in cuts:
             table.add_row(cut["components"], escape(" ".join(cut["idea"].split())))
         console.print(table)
+        table = Table("metric", "better", "family", "what it asks")
+        for row in metrics:
+            table.add_row(row["metric"], row["better"], row["family"], escape(" ".join(row["idea"].split())))
+        console.print(table)
+
+
+@app.command("compare", epilog=EPILOG)
+def compare_command(
+    model: Model,
+    clips: Annotated[
+        Path, typer.Option(help="A folder of recordings or of classes, or a table (path, label) of them.")
+    ],
+    methods: Annotated[str, typer.Option(help="With commas: sobol,lime:samples=512,saliency.")] = "sobol,saliency",
+    metrics: Annotated[str, typer.Option(help="With commas: deletion,insertion:steps=16.")] = "deletion,insertion",
+    target: Annotated[
+        str | None, typer.Option(help='A label, or "a - b"; each clip\'s predicted label if left out.')
+    ] = None,
+    components: Annotated[str | None, typer.Option(help=COMPONENTS_HELP)] = None,
+    out: Out = Path("comparison"),
+    seed: Seed = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that compute.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many clips.")] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare methods over a data set by metrics, beside controls. The same command again goes on where it was stopped."""
+    with telling():
+        from earwitness.progress_bars import bar
+        from earwitness.reports.folders import write_folder
+        from earwitness.studies import comparing_words as words
+
+        with nullcontext(None) if quiet else bar("comparing", errors) as advance:
+            found = words.compare_words(
+                model, clips, methods, metrics, out,
+                components=components, target=target, seed=seed, jobs=jobs, limit=limit, device=device, progress=advance,
+            )  # fmt: skip
+        list(
+            write_folder(words.front_page(shlex.join(["earwitness", *sys.argv[1:]]), found), words.sections(found), out)
+        )
+        for note in found.notes:
+            remark(note, quiet)
+        if as_json:
+            print_json(words.record(found, out))
+        else:
+            print(f"{found}\n\nthe page: {out / 'README.md'}")
+        if len(found.failures):
+            raise typer.Exit(4)
 
 
 @app.command("train", epilog=EPILOG)

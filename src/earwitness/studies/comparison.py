@@ -82,6 +82,10 @@ class Comparison:
         """The scores of the methods that have any, on the clips on which all of these have one."""
         return self.scores(metric).dropna(axis=1, how="all").dropna()
 
+    def ranked(self, metric: str) -> bool:
+        """True where there is something to rank: two methods on two clips, and a better."""
+        return self._sign(metric) != 0 and min(self.complete(metric).shape) > 1
+
     def ranks(self, metric: str) -> pd.Series:
         """The mean rank of each method over clips, best first; 1 is the best, equal scores share their ranks."""
         found = self._friedman(metric)
@@ -108,7 +112,7 @@ class Comparison:
         table["n"] = scores.notna().sum().to_numpy()
         intervals = [_interval(scores[name].dropna().to_numpy()) for name in scores]
         table[["mean", "low", "high"]] = np.array(intervals).reshape(-1, 3)
-        ranks = self.ranks(metric) if self._ranked(metric) else pd.Series(dtype=float)
+        ranks = self.ranks(metric) if self.ranked(metric) else pd.Series(dtype=float)
         table["rank"] = ranks.reindex(scores.columns).to_numpy()
         for control, name in (("random", self.random), ("loudness", self.loudness)):
             columns = [f"minus_{control}", f"minus_{control}_low", f"minus_{control}_high", f"p_{control}"]
@@ -125,7 +129,7 @@ class Comparison:
 
     def verdict(self, metric: str) -> str:
         """One sentence: the best method, if the clips show that it is, else that they don't."""
-        if not self._ranked(metric):
+        if not self.ranked(metric):
             return f"{metric}: nothing to compare, as fewer than two methods have scores on two or more same clips."
         found, ranks = self._friedman(metric), self.ranks(metric)
         clips = f"{found.clips} clips"
@@ -138,7 +142,7 @@ class Comparison:
         if equal:
             return (
                 f"{metric}: no significant difference between {best}, which has the best mean rank ({ranks[best]:.2f}), and "
-                f"{', '.join(equal)} ({said}, Holm-corrected Wilcoxon tests of all pairs)."
+                f"{', '.join(equal)} ({said}, Holm-corrected Wilcoxon tests of all pairs{_too_few(found.clips, len(differing))})."
             )
         worst = max(differing[frozenset((best, name))] for name in others)
         control = " (a control: it knows nothing of the model)" if best in (self.random, self.loudness) else ""
@@ -162,7 +166,7 @@ class Comparison:
         """A critical-difference diagram for each metric. Returns the figure; writes it, if asked to."""
         from earwitness.reports.charts import plot_picture  # asked of the result, as `Explanation.plot`
 
-        ranked = [metric for metric in self.metrics if self._ranked(metric)]
+        ranked = [metric for metric in self.metrics if self.ranked(metric)]
         if not ranked:
             raise UsageError("there is nothing to draw: no two methods have scores on two or more same clips")
         panels = [panel for metric in ranked for panel in self.picture(metric).panels]
@@ -191,10 +195,6 @@ class Comparison:
     def _sign(self, metric: str) -> int:
         """1 where higher is better, -1 where lower is; 0 where neither is."""
         return DIRECTIONS.get(self._rows(metric)["better"].iloc[0], 0)
-
-    def _ranked(self, metric: str) -> bool:
-        """True where there is something to rank: two methods on two clips, and a better."""
-        return self._sign(metric) != 0 and min(self.complete(metric).shape) > 1
 
     def _pairs(self, metric: str) -> dict[frozenset[str], float]:
         """The p-value of each pair of methods, corrected over all pairs."""
@@ -252,3 +252,9 @@ def _groups(ranks: np.ndarray, apart: float) -> list[tuple[int, int]]:
     ends = [(first, int(np.searchsorted(ranks, rank + apart, side="right")) - 1) for first, rank in enumerate(ranks)]
     longest = [(first, last) for number, (first, last) in enumerate(ends) if number == 0 or last > ends[number - 1][1]]
     return [(first, last) for first, last in longest if last > first]
+
+
+def _too_few(clips: int, pairs: int) -> str:
+    """A remark where not even equal signs on all clips could be significant: p is 2^(1 - clips) then, times `pairs`."""
+    needed = 1 + int(np.ceil(np.log2(pairs / LEVEL)))
+    return f"; with fewer than {needed} clips they can't find any" if clips < needed else ""
