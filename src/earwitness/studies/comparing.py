@@ -105,6 +105,7 @@ class _Run:
             self.spared += self.size - sum(map(len, lacking.values()))
             if lacking:
                 yield reading
+            del reading  # one sound at a time
 
     @property
     def size(self) -> int:

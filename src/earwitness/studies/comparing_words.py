@@ -26,8 +26,8 @@ from earwitness.writing import appearing
 
 TESTS = (
     "Differences are means over the same clips, with 95 % bootstrap intervals; p-values are of paired Wilcoxon tests, corrected "
-    "(Holm) over the methods. Ranks: 1 is best, on the clips on which every method has a score. Random knows nothing, and Loudness "
-    "nothing of the model: what is no better than they are has told nothing."
+    "(Holm) over the methods. Ranks: 1 is best, on the clips on which every method has a score. Random knows nothing "
+    "and Loudness nothing of the model: what is no better than they are has told nothing."
 )
 
 

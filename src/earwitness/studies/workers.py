@@ -31,6 +31,7 @@ def share_out(work: Work, shared: Any, tasks: Iterable[Any], jobs: int) -> Gener
         with _one_thread():
             for task in tasks:
                 yield from work(shared, task)
+                del task  # before the next one is made
         return
     packed, crew = _packed((work, shared)), {}
     try:
@@ -39,6 +40,7 @@ def share_out(work: Work, shared: Any, tasks: Iterable[Any], jobs: int) -> Gener
             free = idle[0] if idle else (yield from _next_free(crew))
             _send(crew, free, _packed(task))
             crew[free] = (crew[free][0], True)
+            del task
         while any(busy for _, busy in crew.values()):
             free = yield from _next_free(crew)
             crew[free] = (crew[free][0], False)
