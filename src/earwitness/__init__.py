@@ -44,10 +44,11 @@ _WHERE = {
     ),
     "progress_bars": ("progress",),
     "studies.explaining": ("explain",),
+    "studies.verifying": ("Verdict", "verify"),
     "studies.comparing": ("compare",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
-_PARTS = ("metrics",)  # whose names are said with theirs: ew.metrics.Deletion()
+_PARTS = ("metrics", "statistics")  # whose names are said with theirs: ew.metrics.Deletion()
 
 __all__ = sorted([*_MODULE_OF, *_PARTS])
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from earwitness.reports.figures import draw_heat, save_figure
-from earwitness.studies.pages import Bars, Curves, Heat, Panel, Picture, Ranks
+from earwitness.studies.pages import Bars, Chance, Curves, Heat, Panel, Picture, Ranks
 
 WIDTH, HEIGHT = 4.2, 3.2  # inches of a panel
 WIDE, LINE = 7.0, 0.28  # of a panel of ranks: its width, and the height of a line of text
@@ -54,6 +54,8 @@ def _draw(figure: Figure, axes: Axes, panel: Panel) -> None:
             _draw_bars(axes, panel)
         case Ranks():
             _draw_ranks(axes, panel)
+        case Chance():
+            _draw_chance(axes, panel)
 
 
 def _draw_curves(axes: Axes, panel: Curves) -> None:
@@ -84,6 +86,17 @@ def _draw_bars(axes: Axes, panel: Bars) -> None:
     axes.set(ylabel=panel.ylabel)
     if len(panel.groups) > 1:
         axes.legend(fontsize="small")
+
+
+def _draw_chance(axes: Axes, panel: Chance) -> None:
+    """A histogram of chance; the number as a line, its interval as a band behind it."""
+    axes.hist(np.asarray(panel.random), bins=20, color="0.8", label="random maps")
+    axes.axvspan(panel.low, panel.high, color="C0", alpha=0.2, linewidth=0)
+    axes.axvline(panel.score, color="C0", linewidth=2, label="the explanation")
+    for number, (name, value) in enumerate(panel.others.items()):
+        axes.axvline(value, color=f"C{number + 1}", linestyle="--", linewidth=1.2, label=name)
+    axes.set(xlabel=panel.xlabel, ylabel="maps")
+    axes.legend(fontsize="small")
 
 
 def _draw_ranks(axes: Axes, panel: Ranks) -> None:

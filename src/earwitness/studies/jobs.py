@@ -33,7 +33,10 @@ from earwitness.studies.explaining import explain
 from earwitness.writing import appearing
 
 TOP = 32767 / 32768  # the largest 16-bit sample
-WRITTEN = "explanation.json map.npz plot.png kept.wav removed.wav clip.wav cause.wav".split()
+WRITTEN = (
+    *"explanation.json map.npz plot.png kept.wav removed.wav clip.wav cause.wav".split(),
+    *"verdict.json verdict.png flip-removed.wav flip-kept.wav".split(),
+)
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,23 @@ class Ranks:
     title: str = ""
 
 
-Panel = Heat | Curves | Bars | Ranks
+@dataclass(frozen=True, eq=False)
+class Chance:
+    """One number beside those that chance gives.
+
+    random: `[n]`.  score, low, high: the number and its interval.  others: further numbers, by name.
+    """
+
+    random: ArrayLike
+    score: float
+    low: float
+    high: float
+    xlabel: str
+    title: str = ""
+    others: Mapping[str, float] = field(default_factory=dict)
+
+
+Panel = Chance | Heat | Curves | Bars | Ranks
 
 
 @dataclass(frozen=True, eq=False)

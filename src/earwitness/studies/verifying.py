@@ -32,6 +32,7 @@ from earwitness.naming import kebab
 from earwitness.numerics.rearranging import rearranged
 from earwitness.questions import AudioQuestion, Question, counting, remembering_values
 from earwitness.statistics import holm
+from earwitness.studies.pages import Chance, Picture
 
 OUTCOMES = ("stands", "does not stand", "can't tell")
 LEVEL = 0.05
@@ -114,6 +115,18 @@ class Verdict:
         table = pd.DataFrame(rows, columns=pd.Index(columns))
         table.insert(5, "random_median", [float(np.median(test.random)) for test in self.tests])
         return table.assign(random_maps=[len(test.random) for test in self.tests])
+
+    def picture(self) -> Picture:
+        """Each test's score beside those of its random maps: for `earwitness.reports.charts.plot_picture`."""
+        panels = [
+            Chance(
+                test.random, test.score, test.low, test.high,
+                f"{test.name}, {test.better} is better", f"p = {test.corrected:.2g}",
+                {} if test.loudness is None else {"Loudness": test.loudness},
+            )
+            for test in self.tests
+        ]  # fmt: skip
+        return Picture(panels, f"{self.outcome}: the explanation beside its random maps.")
 
     def __str__(self) -> str:
         lines = [f"{self.outcome}: {'; '.join(self.reasons)}", *map(str, self.tests)]
@@ -216,7 +229,7 @@ def _trials(
 
     found = []
     for test in tests:
-        score, chance = scores(test, [values])[0], scores(test, random)
+        score, chance = float(scores(test, [values])[0]), scores(test, random)
         spread = 1.96 * float(scores(test, redrawn).std(ddof=1)) if len(redrawn) else 0.0
         as_good = chance >= score if test.better == "higher" else chance <= score
         p = (1 + int(as_good.sum())) / (1 + len(chance))
