@@ -319,6 +319,13 @@ def test_scattered_regions_are_as_many():
     assert np.abs(regions.mean(0) - 5 / 24).max() < 4 * np.sqrt(5 / 24 * 19 / 24 / 300)
 
 
+def test_shifts_that_are_no_better_count_against_the_best():
+    """The upper row of two: seven shifts around it find itself, eight the lower row or a copy of it."""
+    w = np.repeat([[1.0], [0.0]], 8, 1)
+    found = ImportantAgainstRandom(share=0.5, of="score", draws=50)(additive(w), given(additive(w), w))
+    assert found.parts == {"score_drop_important": 8, "score_drop_random": 7 * 8 / 15, "p": 8 / 16}
+
+
 def test_p_values_of_a_map_that_knows_nothing_are_uniform():
     """0.05 of them are 0.05 or less, and so on."""
     game = wild((5, 8))

@@ -117,7 +117,7 @@ class Curve(Metric):
 
     def _beyond_chance(self, question: Question, found: Score) -> Score:
         """The area less that of random orders, in units of |value(1) - value(0)|."""
-        rng, flat = np.random.default_rng((self.seed, 1)), np.zeros(question.shape)
+        rng, flat = np.random.default_rng(self.seed), np.zeros(question.shape)
         orders = (ranks(flat, int(rng.integers(2**32))) for _ in range(self.random))
         chance = float(np.mean([self._along(question, order) for order in orders]))
         first, last = cast(np.ndarray, found.values)[[0, -1]]
