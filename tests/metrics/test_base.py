@@ -130,3 +130,14 @@ CALLS = iter(range(1000))
 def test_metrics_that_break_a_law(law, function):
     with pytest.raises(AssertionError, match=law):
         checks.check_metric(Made(function))
+
+
+def test_only_truth_and_faithfulness_know_a_perfect_answer(cnn, tone):
+    """What beats the perfect answer in those families is no fault in the others, nor of a question without a known answer."""
+    turned, below = (lambda q, v: abs(v[0]) if v.any() else 99), (lambda q, v: -1)
+    question = ew.ask(cnn(ew.LogMel(8000, 256, 128, 12)), tone(seconds=0.25)[0], ew.Grid(2, 1))
+    other = type("Other", (Made,), {"family": "complexity"})
+    for metric, asked in ((other, None), (Made, question)):
+        checks.check_metric(metric(lambda q, v: turned(q, v.ravel())), question=asked)
+        with pytest.raises(AssertionError, match="out of"):
+            checks.check_metric(metric(below), question=asked)

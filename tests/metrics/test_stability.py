@@ -172,6 +172,10 @@ def test_randomised_weights_are_the_same_numbers_elsewhere(question):
     again, more = randomised(classifier, ["head"], seed=1), randomised(classifier, ["head"], seed=2)
     assert torch.equal(again.network.head.weight, twin.network.head.weight)  # whichever other layers are named
     assert not torch.equal(more.network.head.weight, twin.network.head.weight)
+    twins = nn.Sequential(nn.Linear(9, 9), nn.Linear(9, 9))
+    twins[1].load_state_dict(twins[0].state_dict())
+    both = randomised(ew.Classifier(twins, None, list("abcdefghi")), ["0", "1"]).network
+    assert not torch.equal(both[0].weight, both[1].weight)  # layers of one shape are not permuted alike
     with pytest.raises(ew.UsageError, match="Did you mean head"):
         randomised(classifier, ["heads"])
 

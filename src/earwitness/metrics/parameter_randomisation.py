@@ -38,9 +38,10 @@ class ParameterRandomisation(Metric):
     Cost: steps times the method's. Raises `UsageError` for a game, a black box, and where the method isn't known.
     Source: Adebayo et al. (2018), "Sanity checks for saliency maps": Spearman with absolute values, both orders.
     Differs: permuted weights, not drawn anew; the last value is not the score, the mean over all steps is.
-    Cannot see: whether the model was right, or the explanation: noise scores best. What the architecture alone makes of
-        a clip (what is loud moves any network) stays similar, rightly. A randomised network that is flat on the clip gives
-        a map of zeros or noise, which counts as forgotten.
+    Cannot see: whether the explanation is right: one of nothing but sampling noise scores well. What the architecture alone
+        makes of a clip (what is loud moves any network) stays similar, rightly. A randomised network that is flat on the clip
+        gives a map of zeros or noise, which counts as forgotten. Weights that are nearly equal, as those of many batch norms,
+        forget nothing when permuted: "independent" counts their layers as steps at which the explanation stayed the same.
     """
 
     order: str = "cascading"
