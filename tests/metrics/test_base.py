@@ -16,7 +16,8 @@ from earwitness.metrics import METRICS, Metric, Score, on_cause
 M = ew.metrics
 OF_A_CLASSIFIER = (  # which ask for probabilities or decisions, labels, weights, or a noisy clip: what no game has
     M.AverageDrop, M.AverageGain, M.AverageIncrease, M.FaithfulnessFF, M.FidelityToInput, M.FlipTest, M.ImportantAgainstRandom,
-    M.MaxSensitivity, M.ParameterRandomisation, M.RandomLogit,
+    M.MaxSensitivity, M.ParameterRandomisation, M.RandomLogit, M.LocalLipschitz, M.RelativeInputStability,
+    M.RelativeOutputStability, M.RelativeRepresentationStability,
 )  # fmt: skip
 FAMILIES = ("faithfulness", "truth", "stability", "complexity", "axioms")
 

@@ -11,7 +11,16 @@ from torch import nn
 
 import earwitness as ew
 from earwitness.classifiers.forgetting import layers, randomised
-from earwitness.metrics import MaxSensitivity, ParameterRandomisation, RandomLogit, RankStability
+from earwitness.metrics import (
+    LocalLipschitz,
+    MaxSensitivity,
+    ParameterRandomisation,
+    RandomLogit,
+    RankStability,
+    RelativeInputStability,
+    RelativeOutputStability,
+    RelativeRepresentationStability,
+)
 from earwitness.questions import counting
 
 SIZE = 12
@@ -144,6 +153,44 @@ def test_sensitivity_cannot_be_relative_to_nothing(question, cnn, tone):
     cut = ew.ask(question.classifier, question.audio, ew.Superpixels(6), "low")
     with pytest.raises(ew.UsageError, match="cut along the sound itself"):
         MaxSensitivity(radius=10.0)(cut, ew.Occlusion()(cut))
+
+
+def test_steepness_of_linear_methods(question):
+    """At the waveform: the sum of all samples is as steep as the root of their number at most, and as the noise has it."""
+    cut = ew.ask(question.classifier, question.audio, ew.Segments(count=1), "low")
+    found = explained(cut, Answers(lambda q, _: 3 * q.audio.samples.double().sum().reshape(1).numpy()))
+    steep = []
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(10):
+        noise = torch.randn(len(cut.audio.samples), generator=generator).double()
+        steep.append(3 * float(abs(noise.sum()) / noise.norm()))
+    assert LocalLipschitz()(cut, found) == pytest.approx(max(steep), rel=1e-4)
+    assert LocalLipschitz(radius=0.01)(cut, found) == pytest.approx(max(steep), rel=1e-3)
+    relative = max(steep) * float(cut.audio.samples.norm()) / float(found.values[0])
+    assert RelativeInputStability()(cut, found) == pytest.approx(abs(relative), rel=1e-4)
+    assert RelativeInputStability(0.2)(cut, found) == pytest.approx(MaxSensitivity(0.2)(cut, found) / 0.2, rel=1e-4)
+
+
+@pytest.mark.parametrize("layer", ["features", "network.features.1", "network.features.5", "network.head"])
+def test_an_explanation_that_is_the_representation_changes_exactly_as_it(question, layer):
+    def behind(q, _):
+        x = q.audio.samples[None]
+        with torch.no_grad():
+            return q.classifier.at(layer, x).double().reshape(-1).numpy()
+
+    size = len(behind(question, 0))
+    game = ew.Game(size, lambda m: m.sum(1))
+    found = explained(replace(question), lambda q: ew.Explanation.of(game, behind(q, 0), score=0.0, baseline=0.0))
+    sized = type("Sized", (ew.AudioQuestion,), {"shape": (size,)})
+    asked = sized(question.classifier, question.audio, question.factorization, "low")
+    assert RelativeRepresentationStability(layer=layer)(asked, found) == pytest.approx(1, rel=1e-4)
+    if layer == "network.head":
+        assert RelativeOutputStability()(asked, found) == pytest.approx(1, rel=1e-4)
+    if layer == "network.features.5":  # the default: below the output
+        assert RelativeRepresentationStability()(asked, found) == pytest.approx(1, rel=1e-4)
+    if layer == "features":
+        assert RelativeInputStability()(asked, found) == pytest.approx(1, rel=1e-4)
+        assert LocalLipschitz()(asked, found) == pytest.approx(1, rel=1e-4)
 
 
 def test_ready_features_can_be_noisy(cnn):

@@ -3,10 +3,13 @@
 An explanation that was given, or loaded from a file, has no method: it cannot be asked again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
+import torch
 
+from earwitness.audio import Audio
 from earwitness.errors import UsageError
 from earwitness.explanations.record import Record
 from earwitness.questions import AudioQuestion, Question
@@ -38,3 +41,29 @@ def about_a_classifier(question: Question, what: str) -> AudioQuestion:
     if not isinstance(question, AudioQuestion):
         raise UsageError(f"a bare game has no {what}: ask about a classifier, ew.ask(classifier, audio, ...)")
     return question
+
+
+def noisy(question: AudioQuestion, radius: float, samples: int, seed: int) -> Iterator[AudioQuestion]:
+    """The same question about the clip with a little white noise, `samples` times; the label that is explained stays.
+
+    radius: level of the noise as a share of the clip's rms, exactly.  Without a front end it is on the ready features.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    clip = question.audio
+    own = clip.samples if isinstance(clip, Audio) else clip
+    for _ in range(samples):
+        noise = torch.randn(own.shape, generator=generator).to(own)
+        other = own + radius * noise * (own.norm() / noise.norm())
+        other = clip.with_samples(other, f"noise of {radius:g} rms added") if isinstance(clip, Audio) else other
+        yield replace(question, audio=other, target=question.resolved)
+
+
+def moved(explanation: Record, question: Question) -> tuple[float, float]:
+    """How far the answer to another question lies from the explanation, and how large the explanation is: Euclidean norms.
+
+    `UsageError` where the explanation is zero everywhere: a change is then relative to nothing.
+    """
+    size = float(np.linalg.norm(explanation.values))
+    if not size:
+        raise UsageError("the explanation is zero everywhere: a change has nothing to be relative to")
+    return float(np.linalg.norm(values_again(explanation, question) - explanation.values)), size

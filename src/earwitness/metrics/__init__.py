@@ -19,6 +19,7 @@ from earwitness.metrics.important_against_random import ImportantAgainstRandom
 from earwitness.metrics.infidelity import Infidelity
 from earwitness.metrics.insertion import Insertion
 from earwitness.metrics.intersection_over_union import IntersectionOverUnion
+from earwitness.metrics.local_lipschitz import LocalLipschitz
 from earwitness.metrics.mass_accuracy import MassAccuracy
 from earwitness.metrics.max_sensitivity import MaxSensitivity
 from earwitness.metrics.mu_fidelity import MuFidelity
@@ -26,6 +27,9 @@ from earwitness.metrics.parameter_randomisation import ParameterRandomisation
 from earwitness.metrics.pointing_game import PointingGame
 from earwitness.metrics.random_logit import RandomLogit
 from earwitness.metrics.rank_accuracy import RankAccuracy
+from earwitness.metrics.relative_input_stability import RelativeInputStability
+from earwitness.metrics.relative_output_stability import RelativeOutputStability
+from earwitness.metrics.relative_representation_stability import RelativeRepresentationStability
 from earwitness.metrics.roc_area import ROCArea
 from earwitness.metrics.seed_stability import RankStability
 from earwitness.metrics.sparseness import Sparseness
@@ -54,6 +58,10 @@ METRICS = (
     IntersectionOverUnion,
     RankStability,
     MaxSensitivity,
+    LocalLipschitz,
+    RelativeInputStability,
+    RelativeOutputStability,
+    RelativeRepresentationStability,
     ParameterRandomisation,
     RandomLogit,
     Sparseness,
@@ -77,6 +85,7 @@ __all__ = [
     "Infidelity",
     "Insertion",
     "IntersectionOverUnion",
+    "LocalLipschitz",
     "MassAccuracy",
     "MaxSensitivity",
     "Metric",
@@ -87,6 +96,9 @@ __all__ = [
     "RandomLogit",
     "RankAccuracy",
     "RankStability",
+    "RelativeInputStability",
+    "RelativeOutputStability",
+    "RelativeRepresentationStability",
     "Score",
     "Sparseness",
     "Sufficiency",

@@ -4,17 +4,14 @@ max sensitivity = max over noise e of  | explanation(clip + e) - explanation(cli
                                                                         rms(e) = radius rms(clip);  | | is the Euclidean norm
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from earwitness.audio import Audio
-from earwitness.errors import UsageError, positive, whole
+from earwitness.errors import positive, whole
 from earwitness.explanations import Explanation
-from earwitness.explanations.asking_again import about_a_classifier, values_again
+from earwitness.explanations.asking_again import about_a_classifier, moved, noisy
 from earwitness.metrics.base import Metric, Score, values_of
 from earwitness.questions import Question
 
@@ -52,21 +49,8 @@ class MaxSensitivity(Metric):
         whole(least=0, seed=self.seed)
 
     def __call__(self, question: Question, explanation: Explanation) -> Score:
-        values = values_of(question, explanation)
+        values_of(question, explanation)
         asked = about_a_classifier(question, "clip that could be a little noisier")
-        size = np.linalg.norm(values)
-        if not size:
-            raise UsageError("the explanation is zero everywhere: a change has nothing to be relative to")
-        generator = torch.Generator().manual_seed(self.seed)
-        changes = []
-        for _ in range(self.samples):
-            nearly = replace(asked, audio=self._noisy(asked.audio, generator), target=asked.resolved)
-            changes.append(np.linalg.norm(values_again(explanation, nearly) - values) / size)
+        pairs = [moved(explanation, other) for other in noisy(asked, self.radius, self.samples, self.seed)]
+        changes = [change / size for change, size in pairs]
         return Score(max(changes), parts={"mean": float(np.mean(changes))})
-
-    def _noisy(self, clip: Audio | Tensor, generator: torch.Generator) -> Audio | Tensor:
-        """The clip with white noise of exactly `radius` times its rms."""
-        samples = clip.samples if isinstance(clip, Audio) else clip
-        noise = torch.randn(samples.shape, generator=generator).to(samples)
-        noisy = samples + self.radius * noise * (samples.norm() / noise.norm())
-        return clip.with_samples(noisy, f"noise of {self.radius:g} rms added") if isinstance(clip, Audio) else noisy
