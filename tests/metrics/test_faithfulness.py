@@ -11,10 +11,13 @@ import earwitness as ew
 from earwitness.metrics import (
     Comprehensiveness,
     Deletion,
+    FaithfulnessCorrelation,
     ImportantAgainstRandom,
     Infidelity,
     Insertion,
     MuFidelity,
+    RegionPerturbation,
+    SensitivityN,
     Sufficiency,
     SymmetricRelevanceGain,
 )
@@ -270,6 +273,82 @@ def test_where_the_score_does_not_change_nothing_is_measured():
     assert Infidelity(relative=False)(flat, given(flat, np.zeros(6))) == 0
 
 
+# correlations of numbers
+
+
+@pytest.mark.parametrize("metric", [FaithfulnessCorrelation(), SensitivityN()])
+def test_correlations_of_an_additive_game(metric):
+    w = RNG.standard_normal((4, 6))
+    game = additive(w)
+    scores = [metric(game, given(game, values)) for values in (w, 2 * w + 5, -w, 0 * w + 0.1)]
+    np.testing.assert_allclose(scores, [1, 1, -1, 0], atol=1e-12)
+    bent = metric(game, given(game, w**3))
+    assert 0.3 < bent < 0.98  # right in order, not in size
+
+
+def test_correlations_again_from_their_formula():
+    """One size, or several: 0.02, 0.05 and 0.1 of 20 are 1, 1 and 2."""
+    asked, values = [], RNG.standard_normal((4, 5))
+    game = wild((4, 5), asked)
+
+    def again(start, stop, size):
+        masks = np.array(asked[start:stop])
+        assert (masks[0] == 1).all() and ((masks[1:] == 0).sum((1, 2)) == size).all()
+        drops = [
+            float(game.function(torch.tensor(masks[:1])) - game.function(torch.tensor(m[None]))) for m in masks[1:]
+        ]
+        return stats.pearsonr([values[m == 0].sum() for m in masks[1:]], drops).statistic
+
+    found = FaithfulnessCorrelation(share=0.3, subsets=70)(game, given(game, values))
+    assert len(asked) == 71
+    assert found == pytest.approx(again(0, 71, 6), abs=1e-9)
+    asked.clear()
+    found = SensitivityN(subsets=50)(game, given(game, values))
+    assert len(asked) == 5 * 51
+    expected = [again(51 * i, 51 * (i + 1), size) for i, size in enumerate((1, 2, 4, 8, 16))]
+    np.testing.assert_allclose(found.values, expected, atol=1e-9)
+    np.testing.assert_allclose(found.shares, [0.05, 0.1, 0.2, 0.4, 0.8])
+    assert found == pytest.approx(np.mean(expected))
+
+
+def test_sizes_whose_sets_the_score_does_not_tell_apart_count_0():
+    """A component that counts only where two or more others are gone: it gives nothing away as long as one goes."""
+    game = ew.Game(10, lambda m: m[:, 0] * (m.sum(1) < 9))
+    found = SensitivityN((0.1, 0.5))(game, given(game, np.arange(10) == 0))
+    np.testing.assert_allclose(found.values, [0, 1])
+    for sizes in ((1.0,), ()):
+        with pytest.raises(ew.UsageError, match="leave no sets to compare"):
+            SensitivityN(sizes)(game, given(game, np.arange(10)))
+
+
+# region perturbation
+
+
+@pytest.mark.parametrize("steps", [None, 1, 5, 99])
+def test_region_perturbation_of_an_additive_game(steps):
+    """After k steps the fall is the sum of the k largest; step 0, whose fall is 0, counts as well."""
+    w = RNG.standard_normal((3, 4))
+    game, L = additive(w), min(steps or 12, 12)
+    largest, smallest = np.cumsum(np.sort(w.ravel())[::-1])[:L], np.cumsum(np.sort(w.ravel()))[:L]
+    with counting() as count:
+        found = RegionPerturbation(steps)(game, given(game, w))
+    assert count.evaluations == L + 1
+    assert found == pytest.approx(largest.sum() / (L + 1))
+    np.testing.assert_allclose(found.values, 1 + w.sum() - np.append(0, largest))
+    np.testing.assert_allclose(found.shares, np.arange(L + 1) / 12)
+    lerf = RegionPerturbation(steps, order="lerf")
+    assert lerf(game, given(game, w)) == pytest.approx(smallest.sum() / (L + 1))
+    assert (lerf.better, RegionPerturbation(steps).better) == ("lower", "higher")
+
+
+def test_region_perturbation_takes_100_steps_at_most():
+    game = additive(np.ones(130))
+    assert len(RegionPerturbation()(game, given(game, np.ones(130))).values) == 101
+    assert len(RegionPerturbation(120)(game, given(game, np.ones(130))).values) == 121
+    with pytest.raises(ew.UsageError, match="Did you mean morf"):
+        RegionPerturbation(order="mrof")
+
+
 # important against random
 
 
@@ -362,6 +441,10 @@ def test_what_important_against_random_refuses():
         Sufficiency(),
         Infidelity(),
         MuFidelity(),
+        FaithfulnessCorrelation(),
+        SensitivityN(),
+        RegionPerturbation(),
+        RegionPerturbation(order="lerf"),
         IMPORTANT,
         ImportantAgainstRandom(of="score", regions="scattered"),
     ],

@@ -12,6 +12,7 @@ from earwitness.metrics.completeness import Completeness
 from earwitness.metrics.complexity import Complexity
 from earwitness.metrics.comprehensiveness import Comprehensiveness
 from earwitness.metrics.deletion import Deletion
+from earwitness.metrics.faithfulness_correlation import FaithfulnessCorrelation
 from earwitness.metrics.faithfulness_ff import FaithfulnessFF
 from earwitness.metrics.fidelity_to_input import FidelityToInput
 from earwitness.metrics.flip_test import FlipTest
@@ -27,11 +28,13 @@ from earwitness.metrics.parameter_randomisation import ParameterRandomisation
 from earwitness.metrics.pointing_game import PointingGame
 from earwitness.metrics.random_logit import RandomLogit
 from earwitness.metrics.rank_accuracy import RankAccuracy
+from earwitness.metrics.region_perturbation import RegionPerturbation
 from earwitness.metrics.relative_input_stability import RelativeInputStability
 from earwitness.metrics.relative_output_stability import RelativeOutputStability
 from earwitness.metrics.relative_representation_stability import RelativeRepresentationStability
 from earwitness.metrics.roc_area import ROCArea
 from earwitness.metrics.seed_stability import RankStability
+from earwitness.metrics.sensitivity_n import SensitivityN
 from earwitness.metrics.sparseness import Sparseness
 from earwitness.metrics.sufficiency import Sufficiency
 from earwitness.metrics.symmetric_relevance_gain import SymmetricRelevanceGain
@@ -44,6 +47,9 @@ METRICS = (
     Sufficiency,
     Infidelity,
     MuFidelity,
+    FaithfulnessCorrelation,
+    SensitivityN,
+    RegionPerturbation,
     ImportantAgainstRandom,
     FlipTest,
     FidelityToInput,
@@ -78,6 +84,7 @@ __all__ = [
     "Complexity",
     "Comprehensiveness",
     "Deletion",
+    "FaithfulnessCorrelation",
     "FaithfulnessFF",
     "FidelityToInput",
     "FlipTest",
@@ -96,10 +103,12 @@ __all__ = [
     "RandomLogit",
     "RankAccuracy",
     "RankStability",
+    "RegionPerturbation",
     "RelativeInputStability",
     "RelativeOutputStability",
     "RelativeRepresentationStability",
     "Score",
+    "SensitivityN",
     "Sparseness",
     "Sufficiency",
     "SymmetricRelevanceGain",

@@ -340,7 +340,7 @@ def decisions(question: Question, masks: np.ndarray) -> tuple[int, np.ndarray]:
 
 
 def subset_drops(
-    question: Question, of: str, values: np.ndarray, members: np.ndarray, seed: int
+    question: Question, of: str, values: np.ndarray, members: np.ndarray, seed: int | tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Random sets of components: what the values say of each, and what the model says.
 

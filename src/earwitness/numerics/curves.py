@@ -27,3 +27,10 @@ def area(x: np.ndarray, y: np.ndarray) -> float:
 def random_subsets(members: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
     """`[sets, size]` of booleans: as many true as `members` `[sets]` says, each set of that size equally likely."""
     return rng.random((len(members), size)).argsort(1).argsort(1) < members[:, None]
+
+
+def correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Pearson's, of two rows of numbers, -1 to 1; 0 where the numbers of either are all equal."""
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return 0.0
+    return float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
