@@ -243,6 +243,30 @@ class TestGoingOn:
         merged = found.table.merge(first.table, on="key", suffixes=("", "_first"))
         assert len(merged) == 6 and (merged["seconds"] == merged["seconds_first"]).all()
 
+    def test_a_metric_that_is_added_needs_no_explanation_anew(self, tones, tmp_path, whole_run, clips):
+        @dataclass(frozen=True)
+        class Given(Deletion):
+            """Also knows by what, and about what, it was explained."""
+
+            def kept(self, order, count):
+                raise NotImplementedError
+
+            def __call__(self, question, explanation):
+                again = explanation.explainer(explanation.question)
+                assert explanation.question is question
+                return Score(np.array_equal(again.values, explanation.values) and again.stderr is not None)
+
+        run(tones, clips[:2], tmp_path, [ew.Sobol(designs=2)], METRICS[:1])
+        with counting() as asked:
+            found = run(tones, clips[:2], tmp_path, [ew.Sobol(designs=2)], METRICS)
+        assert asked.evaluations == 2 * (0 + 2 + 2)  # the ends, by Loudness and Random
+        direct = run(tones, clips[:2], tmp_path / "direct", [ew.Sobol(designs=2)], METRICS)
+        same(found.table, direct.table)
+        for path in tmp_path.glob("maps/*.npz"):
+            path.write_bytes(path.read_bytes()[:-40])  # damaged: explained anew
+        more = run(tones, clips[:2], tmp_path, [ew.Sobol(designs=2)], [*METRICS, Given()]).table
+        assert more.query("metric == 'given' and explainer == 'sobol:designs=2'")["score"].tolist() == [1, 1]
+
     def test_another_model_target_or_cut_is_another_row(self, tones, cnn, tmp_path):
         keys = set()
         for classifier, options in (
@@ -301,7 +325,9 @@ class TestGoingOn:
         monkeypatch.setattr(shards_module.pq, "write_table", full)
         with pytest.raises(InputError, match="No space left"):
             run(tones, clips, tmp_path)
-        assert len(list(tmp_path.iterdir())) == 2  # the first clip whole, the second in part, and no half
+        assert (
+            len([path for path in tmp_path.iterdir() if path.is_file()]) == 2
+        )  # the first clip whole, the second in part, and no half
         monkeypatch.undo()
         done = []
         same(run(tones, clips, tmp_path, progress=lambda rows, _: done.append(rows)).table, whole_run.table)
@@ -334,7 +360,7 @@ class TestGoingOn:
 
         with pytest.raises(KeyboardInterrupt):
             run(tones, SCENES[:1], tmp_path, explainers=[CutShort()])
-        assert list(tmp_path.iterdir()) == []
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
     def test_rows_that_somebody_took_away(self, tones, tmp_path):
         def clear(rows, expected):

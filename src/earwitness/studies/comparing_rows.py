@@ -120,7 +120,7 @@ def fill(plan: Plan, reading: Reading) -> Iterator[int]:
         if question is None:
             rows = [plan.row(reading, explainer, metric, **problem) for metric in metrics]
         else:
-            rows = _rows(plan, reading, question, explainer, metrics)
+            rows = _rows(plan, shards, reading, question, explainer, metrics)
         stored |= {row["key"]: row for row in rows}
         shards.write(name, list(stored.values()))
         yield len(rows)
@@ -134,16 +134,25 @@ def _asked(plan: Plan, reading: Reading) -> AudioQuestion:
     return question
 
 
-def _rows(plan: Plan, reading: Reading, question: AudioQuestion, explainer: str, metrics: list[str]) -> list[Row]:
+def _rows(
+    plan: Plan, shards: Shards, reading: Reading, question: AudioQuestion, explainer: str, metrics: list[str]
+) -> list[Row]:
     """The rows of one method."""
     target = question.resolved.name(plan.classifier.labels)
-    try:
-        explanation = _for_clip(plan.explainers[explainer], reading)(question)
-    except Exception as error:
-        problem = _reason(error, NOT_APPLICABLE if isinstance(error, UsageError) else FAILED)
-        return [plan.row(reading, explainer, metric, target=target, **problem) for metric in metrics]
-    if explanation.stopped == "interrupted":  # an answer that Ctrl-C cut short is not the method's
-        raise KeyboardInterrupt
+    method = _for_clip(plan.explainers[explainer], reading)
+    kept = fingerprint((plan.common, reading.print, plan.prints[f"method {explainer}"]))[:32]
+    explanation = shards.explanation(kept)
+    if explanation is None:
+        try:
+            explanation = method(question)
+        except Exception as error:
+            problem = _reason(error, NOT_APPLICABLE if isinstance(error, UsageError) else FAILED)
+            return [plan.row(reading, explainer, metric, target=target, **problem) for metric in metrics]
+        if explanation.stopped == "interrupted":  # an answer that Ctrl-C cut short is not the method's
+            raise KeyboardInterrupt
+        if method.cost(question.size) > 0:
+            shards.keep(kept, explanation)
+    explanation = replace(explanation, question=question, explainer=method)
     about = {
         "target": target, "seconds": explanation.seconds, "evaluations": explanation.evaluations, "seed": explanation.seed,
     }  # fmt: skip

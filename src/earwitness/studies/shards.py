@@ -1,10 +1,12 @@
-"""Rows of a comparison on disk: one Parquet file a clip, written whole or not at all.
+"""Rows of a comparison on disk: one Parquet file a clip, and its explanations beside it, written whole or not at all.
 
 A run may be killed at any moment, and the disk may be full: what is in the folder afterwards is what was finished. A file that
-can't be read, or isn't what was written (each page has a checksum), counts as missing and is told.
+can't be read, or isn't what was written (each page has a checksum), counts as missing and is told. Explanations are kept in
+`maps/`, so that a metric that is added later needs none anew.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from earwitness.errors import InputError
+from earwitness.explanations import Explanation
 from earwitness.writing import appearing
 
 Row = dict[str, Any]
@@ -42,8 +45,8 @@ class Shards:
     def open(self) -> None:
         """Make the folder, and clear away what writing left there when it was killed."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            leftovers = sorted(self.folder.glob(".*.part.parquet"))
+            (self.folder / "maps").mkdir(parents=True, exist_ok=True)
+            leftovers = [*self.folder.glob(".*.part.parquet"), *self.folder.glob("maps/.*.part.npz")]
             for path in leftovers:
                 path.unlink()
         except OSError as error:
@@ -71,6 +74,19 @@ class Shards:
         """Write a shard in the place of an older one."""
         with appearing(self._path(name)) as part:
             pq.write_table(pa.Table.from_pylist(list(rows), SCHEMA), part, write_page_checksum=True)
+
+    def explanation(self, name: str) -> Explanation | None:
+        """An explanation that is kept, without its question; None where there is none, or a damaged one."""
+        path = self.folder / "maps" / f"{name}.npz"
+        try:
+            return Explanation.load(path) if path.exists() else None
+        except InputError:
+            return None
+
+    def keep(self, name: str, explanation: Explanation) -> None:
+        """Keep an explanation."""
+        with suppress(TypeError):  # one with things in it that JSON doesn't take
+            explanation.save(self.folder / "maps" / f"{name}.npz")
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.parquet"
