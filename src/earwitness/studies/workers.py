@@ -108,7 +108,7 @@ def _serve(pipe: connection.Connection) -> None:
             for done in work(shared, _unpacked(pipe.recv_bytes())):
                 pipe.send(done)
             pipe.send(None)
-    except EOFError:
+    except (EOFError, ConnectionError):  # the parent is gone
         return
     except EarwitnessError as error:
         pipe.send(error)
