@@ -191,6 +191,18 @@ def test_infidelity_of_an_additive_game_in_closed_form():
     assert found.parts["scale"] == pytest.approx(8)
 
 
+def test_infidelity_beside_that_of_a_flat_map():
+    """A map of ones, scaled to fit; and effects are scaled where that is asked for."""
+    game, values = wild((3, 4)), RNG.standard_normal((3, 4)) ** 2
+    flat = Infidelity()(game, given(game, np.ones((3, 4)), "importance"))
+    found = {kind: Infidelity()(game, given(game, values, kind)) for kind in ("importance", "effect")}
+    assert flat == pytest.approx(found["importance"].parts["flat"]) == pytest.approx(found["effect"].parts["flat"])
+    assert found["importance"] < found["effect"]
+    assert Infidelity(scaled=True)(game, given(game, values)) == found["importance"]
+    equal = additive(np.full(6, 0.3))
+    assert Infidelity()(equal, given(equal, np.arange(6))).parts["flat"] < 1e-25
+
+
 def test_the_mean_squared_fall_in_closed_form():
     """Of a sum of equal components the fall is the set's size: its mean square over 1 to n is (n + 1)(2 n + 1) / 6."""
     game = additive(np.ones(9))

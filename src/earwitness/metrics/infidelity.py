@@ -26,23 +26,28 @@ class Infidelity(Metric):
     subsets: how many random sets. The size of each is drawn evenly from 1 to all components, then its members among
         all sets of that size, so that clips with few holes count as much as clips with many.
     relative: in units of the mean squared fall, so that clips and models compare; False for the plain error.
+    scaled: multiply the sums of shares and effects by the best factor, too; otherwise only those without unit (see below).
     of: "score", the very number that was explained, in its unit; "probability", the target's, 0 to 1.
     seed: of the sets. Explanations of one question are judged on the same sets.
 
     Importances and masks have no unit: their sums are first multiplied by the one factor, 0 or more, that fits best. Shares
     and effects are taken at their word, but for of="probability", where they are in another unit and scaled as well. The
-    factor is `parts["scale"]`.
+    factor is `parts["scale"]`. `parts["flat"]` is the score of a map of equal values with its best factor, which says no more
+    than that the score falls as more goes: on real sounds that is most of it, and scaled maps that know nothing come near. So
+    an explanation should be below `flat`, and explanations of different kinds compare with scaled=True only.
     Cost: subsets + 1 evaluations for each baseline. Raises `UsageError` where the score of no set differs from the clip's, and
     for the probability of a game.
     Source: Yeh et al. (2019), "On the (In)fidelity and Sensitivity of Explanations".
-    Differs: perturbations in the space of masks: r is a set, r . values the sum in it; theirs are noise or squares of the
-        input, times the gradient-like attribution. Relative by default: the plain number grows with the square of the unit.
+    Differs: no factor for values in the score's unit, where their experiments scale all maps. Perturbations in the space of
+        masks: r is a set, r . values the sum in it; theirs are noise or squares of the input, times the gradient-like
+        attribution. Relative by default: the plain number grows with the square of the unit.
     Cannot see: which of two components is right where the model needs either: sums cannot say so, and no map reaches 0 there;
         importances are worse off on clips in which some components argue against the target, as they have no direction.
     """
 
     subsets: int = 200
     relative: bool = True
+    scaled: bool = False
     of: str = "score"
     seed: int = 0
 
@@ -58,8 +63,13 @@ class Infidelity(Metric):
         values = values_of(question, explanation)
         members = np.random.default_rng((self.seed, 1)).integers(1, question.size, self.subsets, endpoint=True)
         sums, drops = subset_drops(question, self.of, values, members, self.seed)
-        free = explanation.kind not in IN_UNITS or self.of != "score"
-        scale = max(0.0, float(sums @ drops / (sums @ sums))) if free and sums.any() else 1.0
-        error = float(np.mean((scale * sums - drops) ** 2))
+        free = self.scaled or self.of != "score" or explanation.kind not in IN_UNITS
+        scale = _factor(sums, drops) if free else 1.0
         unit = spread(float(np.mean(drops**2))) if self.relative else 1.0
-        return Score(error / unit, parts={"scale": scale})
+        error, flat = (np.mean((a - drops) ** 2) / unit for a in (scale * sums, _factor(members, drops) * members))
+        return Score(float(error), parts={"scale": scale, "flat": float(flat)})
+
+
+def _factor(sums: np.ndarray, drops: np.ndarray) -> float:
+    """0 or more: what the sums `[sets]` are to be multiplied by to be nearest to the falls `[sets]`."""
+    return max(0.0, float(sums @ drops / (sums @ sums))) if sums.any() else 1.0
