@@ -1,4 +1,4 @@
-"""How much there is to look at, and whether shares add up: closed forms, and slow replicas of the published formulas."""
+"""How much there is to look at, whether shares add up and zeros are right: closed forms, and the published formulas."""
 
 from math import e, log
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import earwitness as ew
-from earwitness.metrics import Completeness, Complexity, Sparseness
+from earwitness.metrics import Completeness, Complexity, EffectiveComplexity, NonSensitivity, Sparseness
+from earwitness.questions import counting
 
 BOTH = (Sparseness, Complexity)
 RNG = np.random.default_rng(5)
@@ -98,3 +99,81 @@ def test_methods_that_share_out(cnn, tone):
     expected = abs(removed.values.sum() - removed.total) / abs(removed.total)
     assert Completeness()(question, as_shares) == pytest.approx(expected)
     assert expected > 0.01
+
+
+def linear(weights, batch=1024):
+    w = np.asarray(weights, float)
+    return ew.Game(w.shape, lambda m: 1 + (m.numpy() * w).reshape(len(m), -1).sum(1), batch=batch)
+
+
+def given(game, values):
+    return ew.Explanation.of(game, np.asarray(values, float), kind="effect")
+
+
+@pytest.mark.parametrize(
+    ("values", "tolerance", "needed"),
+    [
+        ([4, 3, 2, 1], 0.05, 4),
+        ([4, 3, 2, 1], 0.15, 3),
+        ([4, 3, 2, 1], 0.35, 2),
+        ([4, 3, 2, 1], 0.95, 1),
+        ([1, 2, 3, 4], 0.35, 4),
+        ([-4, 3, -2, 1], 0.35, 2),
+    ],
+)
+def test_effective_complexity_of_a_linear_game(values, tolerance, needed):
+    """Weights 4, 3, 2, 1: what is not among the best misses its weight of the ten."""
+    game = linear([4, 3, 2, 1])
+    found = EffectiveComplexity(tolerance)(game, given(game, values))
+    assert found == needed / 4
+    assert (found.values[0], found.values[-1]) == (1, 11)
+
+
+def test_a_curve_that_only_passes_has_not_arrived():
+    """The best one alone has the score of everything, and the next two move it away again."""
+    game = linear([2, 1, -2, 1])
+    assert EffectiveComplexity(0.1)(game, given(game, [4, 3, 2, 1])) == 1
+    game = linear(np.ones(100))
+    explanation = given(game, RNG.random(100))
+    with counting() as count:
+        assert EffectiveComplexity(0.31, steps=10)(game, explanation) == 0.7
+    assert count.evaluations == 11
+    still = linear([1, -1])
+    with pytest.raises(ew.UsageError, match="nothing is needed"):
+        EffectiveComplexity()(still, given(still, [1, 2]))
+    with pytest.raises(ew.UsageError, match="tolerance"):
+        EffectiveComplexity(1)
+
+
+@pytest.mark.parametrize(
+    ("values", "missed", "invented"),
+    [
+        ([5, -3, 0, 0], 0, 0),
+        ([5, 0, 0, 0], 1, 0),
+        ([5, -3, 2, 0], 0, 1),
+        ([5, -3, 0.04, -0.04], 0, 0),
+        ([5, -3, 0.06, -0.06], 0, 2),
+        ([0, 0, 1, 1], 2, 2),
+        ([0, 0, 0, 0], 2, 0),
+    ],
+)
+def test_zeros_that_are_right(values, missed, invented):
+    """Two components matter and two don't."""
+    for batch in (1, 3, 100):
+        game = linear([2, -1, 0, 0], batch)
+        explanation = given(game, values)
+        with counting() as count:
+            found = NonSensitivity()(game, explanation)
+        assert count.evaluations == 5
+        assert (found.parts, found) == ({"missed": missed / 4, "invented": invented / 4}, (missed + invented) / 4)
+    game = linear([[2, -1], [0, 0]])
+    assert NonSensitivity()(game, given(game, np.reshape(values, (2, 2)))) == found
+    with pytest.raises(ew.UsageError, match="tolerance"):
+        NonSensitivity(0)
+
+
+def test_methods_that_keep_zero_zero():
+    game = ew.Game(5, lambda m: m[:, 0] * m[:, 1] + m[:, 2] ** 2)
+    for method in (ew.Occlusion(), ew.Shapley(), ew.Saliency(), ew.Sobol(designs=256)):
+        assert NonSensitivity()(game, method(game)) == 0
+    assert NonSensitivity()(game, ew.Random()(game)).parts == {"missed": 0, "invented": 2 / 5}

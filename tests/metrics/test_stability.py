@@ -12,6 +12,7 @@ from torch import nn
 import earwitness as ew
 from earwitness.classifiers.forgetting import layers, randomised
 from earwitness.metrics import (
+    EfficientRandomisation,
     LocalLipschitz,
     MaxSensitivity,
     ParameterRandomisation,
@@ -20,6 +21,7 @@ from earwitness.metrics import (
     RelativeInputStability,
     RelativeOutputStability,
     RelativeRepresentationStability,
+    SmoothRandomisation,
 )
 from earwitness.questions import counting
 
@@ -257,6 +259,50 @@ def test_an_explanation_turned_round_counts_as_the_same(question):
     turns = iter((1, *[-1] * 5))
     found = explained(question, Answers(lambda q, _: next(turns) * np.arange(12.0).reshape(3, 4)))
     assert ParameterRandomisation()(question, found) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("order", ["cascading", "independent"])
+def test_smooth_randomisation_written_out(question, order):
+    """By hand: the mean of the maps of three noisy clips, of the model and of each copy."""
+    method, names = ew.Saliency(), layers(question.classifier)
+    samples, generator, clips = question.audio.samples, torch.Generator().manual_seed(2), []
+    for _ in range(3):
+        noise = torch.randn(samples.shape, generator=generator)
+        clips.append(samples + 0.2 * noise * samples.square().mean().sqrt() / noise.square().mean().sqrt())
+
+    def smooth(classifier):
+        asked = [ew.ask(classifier, ew.Audio(clip, 8000), question.factorization, "low") for clip in clips]
+        return np.mean([method(each).values for each in asked], axis=0).ravel()
+
+    own, expected = smooth(question.classifier), []
+    for start, end in pairwise((0, 2, 5)):
+        twin = randomised(question.classifier, names[:end] if order == "cascading" else names[start:end], 2)
+        expected.append(spearmanr(own, smooth(twin))[0])
+    found = SmoothRandomisation(order, 2, radius=0.2, samples=3, seed=2)(question, method(question))
+    np.testing.assert_allclose(found.values, expected, atol=1e-6)
+    np.testing.assert_allclose([found, *found.shares], [np.mean(expected), 2 / 5, 1])
+
+
+def test_averages_of_what_ignores_the_model(question):
+    assert SmoothRandomisation(samples=2)(question, ew.Loudness()(question)) == pytest.approx(1)
+    assert EfficientRandomisation()(question, ew.Loudness()(question)) == 0
+    wide, two = np.ones((3, 4)), np.eye(3, 4)
+    for before, after, rise in [(two, wide, 1 - np.log(3) / np.log(12)), (wide, two, np.log(3) / np.log(12) - 1)]:
+        answers = iter((before, -2 * after))
+        found = explained(question, Answers(lambda q, _, answers=answers: next(answers)))
+        assert EfficientRandomisation()(question, found) == pytest.approx(rise)
+    alone = replace(question, factorization=ew.Grid(1, 1))
+    with pytest.raises(ew.UsageError, match="cut the clip into several"):
+        EfficientRandomisation()(alone, ew.Occlusion()(alone))
+
+
+def test_all_layers_have_forgotten(question):
+    everything = randomised(question.classifier, layers(question.classifier), 5)
+    other = ew.Occlusion()(ew.ask(everything, question.audio, question.factorization, "low")).values
+    own = ew.Occlusion()(question)
+    p, q = (np.abs(each).ravel() / np.abs(each).sum() for each in (own.values, other))
+    expected = (-(q * np.log(q)).sum() + (p * np.log(p)).sum()) / np.log(12)
+    assert EfficientRandomisation(5)(question, own) == pytest.approx(expected)
 
 
 def test_nothing_to_randomise(listener, tone, question):

@@ -8,13 +8,16 @@ Differs: permuted, where the paper draws the initial weights again, which are no
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import numpy as np
 import torch
 
 from earwitness.classifiers.base import Classifier
 from earwitness.errors import ModelError, UsageError, unknown
+
+ORDERS = ("cascading", "independent")
 
 
 def layers(classifier: Classifier) -> list[str]:
@@ -49,3 +52,15 @@ def randomised(classifier: Classifier, names: Iterable[str], seed: int = 0) -> C
             with torch.no_grad():
                 weights.copy_(weights.flatten()[order].reshape(weights.shape))
     return twin
+
+
+def passes(classifier: Classifier, order: str, steps: int | None, seed: int) -> Iterator[tuple[float, Classifier]]:
+    """From the output down, step by step: which share of the layers has been passed, and a copy with randomised layers.
+
+    order: "cascading", all layers passed so far are randomised; "independent", those of this step alone.
+    steps: how many, nearly equal in layers; None for one a layer.
+    """
+    names = layers(classifier)
+    ends = np.linspace(0, len(names), min(steps or len(names), len(names)) + 1).round().astype(int)
+    for start, end in pairwise(ends):
+        yield float(end / len(names)), randomised(classifier, names[0 if order == "cascading" else start : end], seed)

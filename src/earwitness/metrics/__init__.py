@@ -12,6 +12,8 @@ from earwitness.metrics.completeness import Completeness
 from earwitness.metrics.complexity import Complexity
 from earwitness.metrics.comprehensiveness import Comprehensiveness
 from earwitness.metrics.deletion import Deletion
+from earwitness.metrics.effective_complexity import EffectiveComplexity
+from earwitness.metrics.efficient_randomisation import EfficientRandomisation
 from earwitness.metrics.faithfulness_correlation import FaithfulnessCorrelation
 from earwitness.metrics.faithfulness_ff import FaithfulnessFF
 from earwitness.metrics.fidelity_to_input import FidelityToInput
@@ -24,6 +26,7 @@ from earwitness.metrics.local_lipschitz import LocalLipschitz
 from earwitness.metrics.mass_accuracy import MassAccuracy
 from earwitness.metrics.max_sensitivity import MaxSensitivity
 from earwitness.metrics.mu_fidelity import MuFidelity
+from earwitness.metrics.non_sensitivity import NonSensitivity
 from earwitness.metrics.parameter_randomisation import ParameterRandomisation
 from earwitness.metrics.pointing_game import PointingGame
 from earwitness.metrics.random_logit import RandomLogit
@@ -35,6 +38,7 @@ from earwitness.metrics.relative_representation_stability import RelativeReprese
 from earwitness.metrics.roc_area import ROCArea
 from earwitness.metrics.seed_stability import RankStability
 from earwitness.metrics.sensitivity_n import SensitivityN
+from earwitness.metrics.smooth_randomisation import SmoothRandomisation
 from earwitness.metrics.sparseness import Sparseness
 from earwitness.metrics.sufficiency import Sufficiency
 from earwitness.metrics.symmetric_relevance_gain import SymmetricRelevanceGain
@@ -69,10 +73,14 @@ METRICS = (
     RelativeOutputStability,
     RelativeRepresentationStability,
     ParameterRandomisation,
+    SmoothRandomisation,
+    EfficientRandomisation,
     RandomLogit,
     Sparseness,
     Complexity,
+    EffectiveComplexity,
     Completeness,
+    NonSensitivity,
 )
 
 __all__ = [
@@ -84,6 +92,8 @@ __all__ = [
     "Complexity",
     "Comprehensiveness",
     "Deletion",
+    "EffectiveComplexity",
+    "EfficientRandomisation",
     "FaithfulnessCorrelation",
     "FaithfulnessFF",
     "FidelityToInput",
@@ -97,6 +107,7 @@ __all__ = [
     "MaxSensitivity",
     "Metric",
     "MuFidelity",
+    "NonSensitivity",
     "ParameterRandomisation",
     "PointingGame",
     "ROCArea",
@@ -109,6 +120,7 @@ __all__ = [
     "RelativeRepresentationStability",
     "Score",
     "SensitivityN",
+    "SmoothRandomisation",
     "Sparseness",
     "Sufficiency",
     "SymmetricRelevanceGain",

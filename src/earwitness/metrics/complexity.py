@@ -6,12 +6,10 @@ complexity = - sum over i of P_i ln P_i,        P_i = |value_i| / sum of |values
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-from scipy.special import entr
-
 from earwitness.errors import unknown
 from earwitness.explanations import Explanation
 from earwitness.metrics.base import Metric, Score, values_of
+from earwitness.numerics.concentration import entropy
 from earwitness.questions import Question
 
 OF = ("values", "mask")
@@ -45,5 +43,4 @@ class Complexity(Metric):
 
     def __call__(self, question: Question, explanation: Explanation) -> Score:
         values = values_of(question, explanation)
-        sizes = np.abs(values if self.of == "values" else explanation.mask(None))
-        return Score(entr(sizes / sizes.sum()).sum() if sizes.any() else np.log(sizes.size))
+        return Score(entropy(values if self.of == "values" else explanation.mask(None)))

@@ -7,20 +7,17 @@ of the clip, an edge detector, and not of the model.
 """
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
 
-from earwitness.classifiers.forgetting import layers, randomised
+from earwitness.classifiers.forgetting import ORDERS, passes
 from earwitness.errors import unknown, whole
 from earwitness.explanations import Explanation
 from earwitness.explanations.asking_again import about_a_classifier, values_again
 from earwitness.metrics.base import Metric, Score, values_of
 from earwitness.questions import Question
 from earwitness.statistics import rank_stability
-
-ORDERS = ("cascading", "independent")
 
 
 @dataclass(frozen=True)
@@ -61,11 +58,9 @@ class ParameterRandomisation(Metric):
     def __call__(self, question: Question, explanation: Explanation) -> Score:
         values = np.abs(values_of(question, explanation))
         asked = about_a_classifier(question, "weights that could be randomised")
-        names = layers(asked.classifier)
-        ends = np.linspace(0, len(names), min(self.steps or len(names), len(names)) + 1).round().astype(int)
-        similar = []
-        for start, end in pairwise(ends):
-            forgotten = names[0 if self.order == "cascading" else start : end]
-            twin = replace(asked, classifier=randomised(asked.classifier, forgotten, self.seed), target=asked.resolved)
-            similar.append(rank_stability([values, np.abs(values_again(explanation, twin))]))
-        return Score(float(np.mean(similar)), ends[1:] / len(names), np.array(similar))
+        shares, similar = [], []
+        for share, forgetful in passes(asked.classifier, self.order, self.steps, self.seed):
+            other = values_again(explanation, replace(asked, classifier=forgetful, target=asked.resolved))
+            shares.append(share)
+            similar.append(rank_stability([values, np.abs(other)]))
+        return Score(float(np.mean(similar)), np.array(shares), np.array(similar))
