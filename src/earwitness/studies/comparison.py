@@ -140,9 +140,12 @@ class Comparison:
         if found.p >= LEVEL:
             return f"{metric}: no significant difference among {', '.join(names)} ({said})."
         if equal:
+            worse = [name for name in others if name not in equal]
+            rest = f"; worse: {', '.join(worse)}" if worse else ""
+            tests = f"{said}, Holm-corrected Wilcoxon tests of all pairs{_too_few(found.clips, len(differing))}"
             return (
                 f"{metric}: no significant difference between {best}, which has the best mean rank ({ranks[best]:.2f}), and "
-                f"{', '.join(equal)} ({said}, Holm-corrected Wilcoxon tests of all pairs{_too_few(found.clips, len(differing))})."
+                f"{', '.join(equal)}{rest} ({tests})."
             )
         worst = max(differing[frozenset((best, name))] for name in others)
         control = " (a control: it knows nothing of the model)" if best in (self.random, self.loudness) else ""
