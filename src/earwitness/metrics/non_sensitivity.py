@@ -27,7 +27,8 @@ class NonSensitivity(Metric):
     Differs: a share, not a number; zero is relative, as sampled values never are exactly 0; a component matters where taking it
         away, alone, changes the score.
     Cannot see: what matters only together: of two components either of which is enough, neither changes the score alone, and
-        methods that know better are called inventive; how large what isn't zero is.
+        methods that know better are called inventive. Nor units: Sobol's indices are squares of effects, so an effect of a tenth
+        of the largest is a hundredth there, and counts as missed.
     """
 
     tolerance: float = 0.01
