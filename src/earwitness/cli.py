@@ -234,45 +234,19 @@ def verify_command(
 def methods_command(as_json: Json = False) -> None:
     """List the methods, the ways to cut a clip, and the metrics."""
     with telling():
-        from earwitness.components import FACTORIZATIONS
-        from earwitness.explainers import METHODS
-        from earwitness.metrics import METRICS
-        from earwitness.naming import kebab
+        from earwitness.studies.listing import everything
 
-        rows = [
-            {
-                "method": kebab(method),
-                "kind": method.kind,
-                "evaluations_for_64_components": method().cost(64),
-                "axioms": list(method.axioms),
-                "idea": (method.__doc__ or "").splitlines()[0],
-            }
-            for method in METHODS
-        ]
-        cuts = [{"components": kebab(cut), "idea": (cut.__doc__ or "").split("\n\n")[0]} for cut in FACTORIZATIONS]
-        metrics = [
-            {"metric": kebab(m), "better": m.better, "family": m.family, "idea": (m.__doc__ or "").split("\n\n")[0]}
-            for m in METRICS
-        ]
+        found = everything()
         if as_json:
-            print_json({"methods": rows, "components": cuts, "metrics": metrics})
+            print_json(found)
             return
         console = Console(width=None if sys.stdout.isatty() else 140)
-        table = Table("method", "kind", "evaluations for 64", "axioms", "idea")
-        for row in rows:
-            axioms = ", ".join(row["axioms"])
-            table.add_row(
-                row["method"], row["kind"], str(row["evaluations_for_64_components"]), axioms, escape(row["idea"])
-            )
-        console.print(table)
-        table = Table("components", "what they are")
-        for cut in cuts:
-            table.add_row(cut["components"], escape(" ".join(cut["idea"].split())))
-        console.print(table)
-        table = Table("metric", "better", "family", "what it asks")
-        for row in metrics:
-            table.add_row(row["metric"], row["better"], row["family"], escape(" ".join(row["idea"].split())))
-        console.print(table)
+        for rows in found.values():
+            table = Table(*(head.replace("_", " ") for head in rows[0]))
+            for row in rows:
+                cells = (", ".join(cell) if isinstance(cell, list) else str(cell) for cell in row.values())
+                table.add_row(*map(escape, cells))
+            console.print(table)
 
 
 @app.command("compare", epilog=EPILOG)
