@@ -18,6 +18,7 @@ OF_A_CLASSIFIER = (  # which ask for probabilities or decisions, labels, weights
     M.AverageDrop, M.AverageGain, M.AverageIncrease, M.FaithfulnessFF, M.FidelityToInput, M.FlipTest, M.ImportantAgainstRandom,
     M.MaxSensitivity, M.ParameterRandomisation, M.RandomLogit, M.LocalLipschitz, M.RelativeInputStability,
     M.RelativeOutputStability, M.RelativeRepresentationStability, M.SmoothRandomisation, M.EfficientRandomisation,
+    M.InputInvariance,
 )  # fmt: skip
 FAMILIES = ("faithfulness", "truth", "stability", "complexity", "axioms")
 

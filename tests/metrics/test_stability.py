@@ -13,6 +13,7 @@ import earwitness as ew
 from earwitness.classifiers.forgetting import layers, randomised
 from earwitness.metrics import (
     EfficientRandomisation,
+    InputInvariance,
     LocalLipschitz,
     MaxSensitivity,
     ParameterRandomisation,
@@ -303,6 +304,30 @@ def test_all_layers_have_forgotten(question):
     p, q = (np.abs(each).ravel() / np.abs(each).sum() for each in (own.values, other))
     expected = (-(q * np.log(q)).sum() + (p * np.log(p)).sum()) / np.log(12)
     assert EfficientRandomisation(5)(question, own) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("method", [ew.Occlusion(), ew.Saliency(), ew.LIME(samples=32), ew.Shapley()])
+@pytest.mark.parametrize("ready", [False, True])
+def test_another_zero_of_the_features_changes_nothing(question, cnn, method, ready):
+    asked = question
+    if ready:
+        features = torch.rand(1, 16, 16, generator=torch.Generator().manual_seed(0))
+        asked = ew.ask(cnn(None), features, ew.Grid(2, 2, baseline="mean"), "low")
+        bare = ew.ask(cnn(None), features, ew.Grid(2, 2), "low")  # its silence is zero, wherever zero is
+        assert isinstance(method, ew.Saliency) or InputInvariance()(bare, method(bare)) > 0.01
+    assert InputInvariance(2.0)(asked, method(asked)) < 1e-3
+
+
+def test_gradient_times_input_measures_from_a_zero_of_its_own(question):
+    """Its values move by the slope times the shift, and the slope stays."""
+
+    def times(q, _):
+        return q.collect(q.x * q.slope(q.x[None])[0]).double().numpy()
+
+    slope = question.collect(question.slope(question.x[None])[0]).double().numpy()
+    moved = 3 * float(question.x.std()) * np.linalg.norm(slope) / np.linalg.norm(times(question, 0))
+    assert InputInvariance(3.0)(question, explained(question, Answers(times))) == pytest.approx(moved, rel=1e-3)
+    assert moved > 0.1
 
 
 def test_nothing_to_randomise(listener, tone, question):

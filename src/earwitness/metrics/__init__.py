@@ -20,6 +20,7 @@ from earwitness.metrics.fidelity_to_input import FidelityToInput
 from earwitness.metrics.flip_test import FlipTest
 from earwitness.metrics.important_against_random import ImportantAgainstRandom
 from earwitness.metrics.infidelity import Infidelity
+from earwitness.metrics.input_invariance import InputInvariance
 from earwitness.metrics.insertion import Insertion
 from earwitness.metrics.intersection_over_union import IntersectionOverUnion
 from earwitness.metrics.local_lipschitz import LocalLipschitz
@@ -81,6 +82,7 @@ METRICS = (
     EffectiveComplexity,
     Completeness,
     NonSensitivity,
+    InputInvariance,
 )
 
 __all__ = [
@@ -100,6 +102,7 @@ __all__ = [
     "FlipTest",
     "ImportantAgainstRandom",
     "Infidelity",
+    "InputInvariance",
     "Insertion",
     "IntersectionOverUnion",
     "LocalLipschitz",
