@@ -27,7 +27,7 @@ def test_torn_maps_fill_up():
     assert {np.roll(values, k).tobytes() for k in range(1, 16)} - {row.tobytes() for row in found} <= {
         np.roll(values, k).tobytes()
         for k in range(1, 16)
-        if np.corrcoef(values, np.roll(values, k))[0, 1] > 0.9  # says nearly the same
+        if np.corrcoef(values, np.roll(values, k))[0, 1] > 0.7  # says nearly the same
     }
     for row in found:
         np.testing.assert_array_equal(np.sort(row), values)
@@ -55,7 +55,7 @@ def test_maps_that_say_the_same_are_left_out():
     assert len(rearranged(stripes, (True, True), 0, 99, 0)) == 7
     hill = np.exp(-((np.arange(64) - 32) ** 2) / 200)
     steps = [np.argmax(row) - 32 for row in rearranged(hill, (True,), 0, 99, 0)]
-    alike = [k for k in range(-31, 33) if np.corrcoef(hill, np.roll(hill, k))[0, 1] > 0.9]
+    alike = [k for k in range(-31, 33) if np.corrcoef(hill, np.roll(hill, k))[0, 1] > 0.7]
     assert sorted(steps) == [k for k in range(-32, 32) if k not in alike]
     assert len(alike) > 3
 

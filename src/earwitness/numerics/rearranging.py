@@ -18,7 +18,7 @@ from itertools import product
 
 import numpy as np
 
-ALIKE = 0.9  # correlation from which on two maps say the same
+ALIKE = 0.7  # correlation from which on two maps say much the same
 BLOCKS = 8
 TRIES = 20  # draws for each map that is asked for
 

@@ -67,6 +67,11 @@ class Trial:
         return self.corrected < LEVEL
 
     @property
+    def as_good(self) -> np.ndarray:
+        """`[maps]`, which random maps score at least as well."""
+        return self.random >= self.score if self.better == "higher" else self.random <= self.score
+
+    @property
     def like_chance(self) -> bool:
         """Whether even the better end of its interval is worse than the best quarter of the random maps."""
         if self.better == "higher":
@@ -81,11 +86,10 @@ class Trial:
         return self.low > self.loudness if self.better == "higher" else self.high < self.loudness
 
     def __str__(self) -> str:
-        ahead = self.random < self.score if self.better == "higher" else self.random > self.score
         interval = "" if self.low == self.high else f" [{self.low:.3g}, {self.high:.3g}]"
         loudness = "" if self.loudness is None else f", Loudness {self.loudness:.3g}"
         return (
-            f"{self.name} {self.score:.3g}{interval}: better than {ahead.sum()} of {len(self.random)} random maps "
+            f"{self.name} {self.score:.3g}{interval}: better than {(~self.as_good).sum()} of {len(self.random)} random maps "
             f"(median {np.median(self.random):.3g}{loudness}), p = {self.corrected:.2g}"
         )
 
@@ -178,7 +182,7 @@ def verify(
         flip, remark = _flip(asked)
     arithmetic = _arithmetic(asked)
     outcome, reasons = _outcome(powerless, found, arithmetic)
-    remarks = tuple(line for line in (_beside_loudness(found), remark) if line)
+    remarks = tuple(line for line in (_only_along(asked, random, found), _beside_loudness(found), remark) if line)
     return Verdict(outcome, reasons, found, arithmetic, remarks, flip, count.evaluations, seed)
 
 
@@ -231,11 +235,10 @@ def _trials(
     for test in tests:
         score, chance = float(scores(test, [values])[0]), scores(test, random)
         spread = 1.96 * float(scores(test, redrawn).std(ddof=1)) if len(redrawn) else 0.0
-        as_good = chance >= score if test.better == "higher" else chance <= score
-        p = (1 + int(as_good.sum())) / (1 + len(chance))
         loud = None if loudness is None else float(scores(test, [loudness])[0])
         name = kebab(type(test)).replace("-", " ")
-        found.append(Trial(name, test.better, score, score - spread, score + spread, chance, p, p, loud))
+        trial = Trial(name, test.better, score, score - spread, score + spread, chance, 1.0, 1.0, loud)
+        found.append(replace(trial, p=(1 + int(trial.as_good.sum())) / (1 + len(chance))))
     corrected = holm([trial.p for trial in found])
     return tuple(replace(trial, corrected=float(p)) for trial, p in zip(found, corrected, strict=True))
 
@@ -273,6 +276,17 @@ def _flip(explanation: Explanation) -> tuple[Flip | None, str]:
         return explanation.flip(), ""
     except EarwitnessError as error:
         return None, f"no flip: {error}"
+
+
+def _only_along(explanation: Explanation, random: np.ndarray, tests: Sequence[Trial]) -> str:
+    """Whether all that stands in the way are turns along one axis, as where a sound is the same from beginning to end."""
+    rivals = {row.tobytes() for test in tests if not test.unlike_chance for row in random[test.as_good]}
+    values = directed(explanation, against=False)
+    for number, axis in enumerate(explanation.axes):
+        turns = {np.roll(values, step, number).tobytes() for step in range(axis.size)}
+        if rivals and rivals <= turns and len(explanation.axes) > 1:
+            return f"only its turns along {axis.name} do as well: where a clip is the same along {axis.name}, don't cut it so"
+    return ""
 
 
 def _beside_loudness(tests: Sequence[Trial]) -> str:
