@@ -29,7 +29,8 @@ from earwitness.metrics import Deletion, PointingGame, Score
 from earwitness.questions import counting
 from earwitness.statistics import holm, mean_interval, paired_difference
 from earwitness.studies import shards as shards_module
-from earwitness.studies.comparing import compare
+from earwitness.studies.comparing import _Run, compare
+from earwitness.studies.comparing_rows import Plan
 from earwitness.studies.comparison import Comparison, _groups, tidy
 from earwitness.studies.shards import SCHEMA, Shards
 from earwitness.studies.workers import share_out
@@ -182,6 +183,12 @@ class TestClips:
         first, second = (found.table[found.table["clip"] == str(tmp_path / name)] for name in ("a.wav", "b.wav"))
         names = ["explainer", "metric", "score", "key"]
         pd.testing.assert_frame_equal(first[names].reset_index(drop=True), second[names].reset_index(drop=True))
+
+    def test_the_same_clip_is_not_begun_twice(self, tones, tmp_path):
+        named = {"deletion": Deletion()}
+        plan = Plan.of(tones, {"occlusion": ew.Occlusion()}, named, CUT, None, tmp_path)
+        begun = _Run(plan, Shards(tmp_path), 3)
+        assert len(list(begun.tasks([SCENES[0], SCENES[1], SCENES[0]]))) == 2 and begun.expected == 2
 
     def test_objects_that_load_bring_label_and_cause(self, tones, tmp_path):
         scene = SCENES[1]()
@@ -439,15 +446,31 @@ class TestProcesses:
 
     def test_a_worker_that_dies_is_told(self, tmp_path, monkeypatch):
         (tmp_path / "deadly.py").write_text(
-            "import os\ndef work(shared, task):\n    yield task\n    os._exit(7)\n",
+            "import os, time\ndef work(shared, task):\n    yield os.getpid()\n    time.sleep(task)\n    os._exit(7)\n"
         )
         monkeypatch.syspath_prepend(tmp_path)
         from deadly import work  # type: ignore
 
-        answers = share_out(work, None, iter([3, 4]), 2)
-        assert next(answers) in (3, 4)
+        answers = share_out(work, None, iter([0, 600]), 2)
+        first = next(answers)
         with pytest.raises(ew.ModelError, match="exit code 7"):
             list(answers)
+        assert not runs(first)
+
+    def test_no_worker_outlives_its_parent(self, tmp_path):
+        """Not even one that is busy for minutes."""
+        (tmp_path / "script.py").write_text(
+            "import os, time\nfrom earwitness.studies.workers import share_out\n"
+            "def work(shared, task):\n    yield os.getpid()\n    time.sleep(600)\n"
+            'if __name__ == "__main__":\n    for pid in share_out(work, None, iter("ab"), 2):\n        print(pid, flush=True)\n'
+        )
+        process = subprocess.Popen([sys.executable, "-B", tmp_path / "script.py"], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        workers = [int(process.stdout.readline()) for _ in range(2)]
+        assert all(map(runs, workers))
+        process.kill()
+        process.communicate()
+        gone_within(5.0, workers)
 
 
 def gone_within(seconds: float, workers: list[int]) -> None:
@@ -530,6 +553,13 @@ class TestFindings:
         )
         assert "with fewer than 7 clips" in made(drawn({"a": 9.0, "b": 4.0, "random": 0.0}, 6, 0)).verdict("made")
         assert "nothing to compare" in made({"a": np.array([1.0]), "random": np.array([0.0])}).verdict("made")
+
+    def test_pairs_are_corrected_together(self):
+        scores = drawn({"a": 0.6, "b": 0.3, "random": 0.0}, 15, 3)
+        found = made(scores)._pairs("made")
+        pairs = list(combinations(scores, 2))
+        plain = [stats.wilcoxon(scores[one], scores[other]).pvalue for one, other in pairs]
+        assert [found[frozenset(pair)] for pair in pairs] == pytest.approx(holm(plain)) != plain
 
     @pytest.mark.parametrize("shifts", [{"a": 0, "b": 0, "c": 0, "random": 0}, {"a": 0, "b": 0, "c": -9, "random": -9}])
     def test_no_method_is_named_by_chance(self, shifts):
