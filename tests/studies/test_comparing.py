@@ -417,7 +417,8 @@ class TestProcesses:
                 workers += map(int, process.stdout.readline().split())
             time.sleep(float(rng.uniform(0, 0.05)))
             process.send_signal(signal.SIGKILL)
-            process.communicate()
+            process.wait()
+            process.stdout.close()
         assert len(set(workers)) == 2
         gone_within(5.0, workers)
         before = sum(pq.read_metadata(path).num_rows for path in folder.glob("[!.]*.parquet"))
@@ -458,10 +459,10 @@ class TestProcesses:
         assert not runs(first)
 
     def test_no_worker_outlives_its_parent(self, tmp_path):
-        """Not even one that is busy for minutes."""
+        """Not even one that is busy for a minute."""
         (tmp_path / "script.py").write_text(
             "import os, time\nfrom earwitness.studies.workers import share_out\n"
-            "def work(shared, task):\n    yield os.getpid()\n    time.sleep(600)\n"
+            "def work(shared, task):\n    yield os.getpid()\n    time.sleep(60)\n"
             'if __name__ == "__main__":\n    for pid in share_out(work, None, iter("ab"), 2):\n        print(pid, flush=True)\n'
         )
         process = subprocess.Popen([sys.executable, "-B", tmp_path / "script.py"], stdout=subprocess.PIPE, text=True)
@@ -469,7 +470,8 @@ class TestProcesses:
         workers = [int(process.stdout.readline()) for _ in range(2)]
         assert all(map(runs, workers))
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stdout.close()
         gone_within(5.0, workers)
 
 
