@@ -286,7 +286,7 @@ def compare_command(
         for note in found.notes:
             remark(note, quiet)
         if as_json:
-            print_json(words.record(found, out))
+            print_json(words.as_record(found, out))
         else:
             print(f"{found}\n\nthe page: {out / 'README.md'}")
         if len(found.failures):

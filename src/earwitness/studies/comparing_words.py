@@ -122,7 +122,7 @@ def counted(found: Comparison) -> str:
     )
 
 
-def record(found: Comparison, out: Path) -> dict[str, Any]:
+def as_record(found: Comparison, out: Path) -> dict[str, Any]:
     """What the command line prints as JSON."""
     summary: Any = found.summary()
     reasons: Any = found.failures.drop_duplicates(["clip", "reason"])
