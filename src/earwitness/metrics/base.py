@@ -28,6 +28,7 @@ from earwitness.numerics.curves import ranks
 from earwitness.questions import AudioQuestion, Question
 
 FILLED = 0.25  # of the fullest component: how full of the cause one must be to belong to it
+NUMBERS = 2**20  # levels in the masks that are made at once: 8 MB
 STEPS = 64  # of a curve, where there are more components
 SCORES = ("score", "probability")
 
@@ -287,7 +288,7 @@ def curve(question: Question, steps: int | None, of: str, present: Callable[[np.
     Cost: steps + 1 evaluations for each baseline.
     """
     counts = curves.counts(question.size, steps or STEPS)
-    batches = (counts[start : start + question.batch] for start in range(0, len(counts), question.batch))
+    batches = np.split(counts, range(_at_once(question), len(counts), _at_once(question)))
     found = [answers(question, of, present(part.reshape(-1, *[1] * len(question.shape)))) for part in batches]
     shares, values = counts / question.size, np.concatenate(found)
     return Score(curves.area(shares, values), shares, values)
@@ -350,12 +351,17 @@ def subset_drops(
     """
     rng, sums = np.random.default_rng(seed), []
     scores = [answers(question, of, question.ones.cpu().numpy())]
-    for part in np.split(members, range(question.batch, len(members), question.batch)):
+    for part in np.split(members, range(_at_once(question), len(members), _at_once(question))):
         sets = curves.random_subsets(part, question.size, rng)
         sums.append((sets * values.ravel()).sum(1))
         scores.append(answers(question, of, 1.0 - sets.reshape(-1, *question.shape)))
     values_there = np.concatenate(scores)
     return np.concatenate(sums), values_there[0] - values_there[1:]
+
+
+def _at_once(question: Question) -> int:
+    """How many masks are made at once."""
+    return max(question.batch, NUMBERS // question.size)
 
 
 def on_cause(cause: np.ndarray, filled: float = FILLED) -> np.ndarray:
