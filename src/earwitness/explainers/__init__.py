@@ -1,7 +1,12 @@
 """One method per file; each is a frozen dataclass of hyper-parameters that answers a question."""
 
 from earwitness.explainers.base import Attribution, Budget, Explainer
+from earwitness.explainers.expected_gradients import ExpectedGradients
+from earwitness.explainers.gradient import Gradient
+from earwitness.explainers.gradient_input import GradientInput
+from earwitness.explainers.gradient_shap import GradientSHAP
 from earwitness.explainers.hsic import HSIC
+from earwitness.explainers.integrated_gradients import IntegratedGradients
 from earwitness.explainers.kernel_shap import KernelSHAP
 from earwitness.explainers.lime import LIME
 from earwitness.explainers.loudness import Loudness
@@ -10,9 +15,14 @@ from earwitness.explainers.random_control import Random
 from earwitness.explainers.rise import RISE
 from earwitness.explainers.saliency import Saliency
 from earwitness.explainers.shapley import Shapley
+from earwitness.explainers.smooth_grad import SmoothGrad
 from earwitness.explainers.sobol import Sobol
 
-METHODS = (Sobol, Shapley, KernelSHAP, LIME, HSIC, RISE, Occlusion, Saliency, Loudness, Random)
+METHODS = (
+    *(Sobol, Shapley, KernelSHAP, LIME, HSIC, RISE, Occlusion),
+    *(Saliency, Gradient, GradientInput, SmoothGrad, IntegratedGradients, ExpectedGradients, GradientSHAP),
+    *(Loudness, Random),
+)
 
 __all__ = [
     "HSIC",
@@ -21,12 +31,18 @@ __all__ = [
     "RISE",
     "Attribution",
     "Budget",
+    "ExpectedGradients",
     "Explainer",
+    "Gradient",
+    "GradientInput",
+    "GradientSHAP",
+    "IntegratedGradients",
     "KernelSHAP",
     "Loudness",
     "Occlusion",
     "Random",
     "Saliency",
     "Shapley",
+    "SmoothGrad",
     "Sobol",
 ]

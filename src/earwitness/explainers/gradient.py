@@ -1,0 +1,43 @@
+"""How steep is the score, at the clip, in each number that stands at the question's stage?
+
+    gradient_i = sum over component i of d score / d x                                 in units of the score per unit of x
+
+Signed, and so the neighbour of `Saliency`, which takes absolute values before it sums.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from earwitness.explainers.base import Attribution, Explainer
+from earwitness.questions import Question
+
+
+@dataclass(frozen=True)
+class Gradient(Explainer):
+    """The gradient of the score with respect to what stands at the question's stage, summed over each component.
+
+    `signed` is the slope on each component's mask at the clip, gradient x (input - baseline), in units of the score.
+    Cost: one evaluation with its backward pass. Raises `ModelError` where there is no gradient (a black box).
+    Source: Simonyan et al. (2013), before its absolute value; captum's Saliency(abs=False).
+    Cannot see: what a change that is not small would do; a score that is flat here (saturated) has no gradient. In coarse
+        components what pulls both ways cancels.
+    """
+
+    kind: ClassVar[str] = "effect"
+    stage: ClassVar[str | None] = "input"
+    axioms: ClassVar[tuple[str, ...]] = ("dummy", "symmetry")
+
+    def cost(self, size: int) -> int:
+        return 1
+
+    def expected(self, question: Question) -> int:
+        return 1 + 2 * len(question.baselines)  # the slope is asked at the clip alone
+
+    def attribute(self, question: Question) -> Attribution:
+        slope = question.slope(question.x[None])[0]
+        on_masks = slope * (question.x - question.baselines.mean(0))
+        values, signed = (question.collect(part).double().cpu().numpy() for part in (slope, on_masks))
+        flat = ("the gradient is zero everywhere: the score is flat (saturated) at this clip",)
+        return Attribution(values, signed=signed, warnings=() if np.any(values) else flat)
