@@ -10,6 +10,7 @@ from scipy.stats import qmc
 import earwitness as ew
 from earwitness.errors import UsageError
 from earwitness.explainers import sobol
+from earwitness.numerics import designs
 from earwitness.numerics.designs import SAMPLERS
 from earwitness.numerics.sobol_indices import ESTIMATORS
 
@@ -248,18 +249,44 @@ def test_many_components():
     assert np.corrcoef(found.values.ravel(), w.numpy() ** 2)[0, 1] > 0.95  # with 4 designs
 
 
-def test_memory_does_not_grow_with_the_masks(monkeypatch):
-    """Eight times the designs take only what has to be kept: a few numbers for each evaluation, not a mask for each."""
-    monkeypatch.setattr(sobol, "NUMBERS", 2**14)
-    small = ew.Game(100, lambda m: m.double().sum(1), batch=16)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_memory_does_not_grow_with_the_designs(sampler, monkeypatch):
+    """Four times the designs in as many blocks; what is made at once is small here, so that what is kept would show."""
+    monkeypatch.setattr(sobol, "NUMBERS", 2**12)
+    monkeypatch.setattr(designs, "NUMBERS", 2**12)
     peaks = []
-    for designs in (64, 512):
+    for count in (1024, 4096):
+        question = ew.Game(30, lambda m: m.double().prod(1) + m[:, 1], batch=128)
         tracemalloc.start()
-        ew.Sobol().draw(small, designs, np.random.default_rng(0))
+        ew.Sobol(count, sampler=sampler).attribute(question)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    stored = (512 - 64) * 101 * 8 * 12  # points, partners, weights, values, and as much again while they are made
-    assert peaks[1] - peaks[0] < stored  # all masks together would be 100 numbers an evaluation
+    assert peaks[1] < 1.1 * peaks[0]
+    assert peaks[1] < 4096 * 31 * 8  # one number for each evaluation would be as much
+
+
+def test_memory_does_not_grow_with_a_budget(monkeypatch):
+    """Nor where blocks are joined, and those to come twice as large."""
+    monkeypatch.setattr(sobol, "NUMBERS", 2**12)
+    monkeypatch.setattr(designs, "NUMBERS", 2**12)
+    peaks = []
+    for evaluations in (2**14, 2**16):
+        tracemalloc.start()
+        ew.Sobol(until=ew.Budget(evaluations=evaluations))(ew.Game(15, lambda m: m.double().prod(1), batch=128))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+
+
+def test_designs_asked_a_few_at_a_time_answer_alike(monkeypatch):
+    whole = [ew.Sobol(100, sampler=sampler)(Watched().game) for sampler in SAMPLERS if sampler != "lhs"]
+    monkeypatch.setattr(designs, "NUMBERS", 60)  # 4 designs
+    parts = [ew.Sobol(100, sampler=sampler)(Watched().game) for sampler in SAMPLERS if sampler != "lhs"]
+    for one, other in zip(whole, parts, strict=True):
+        for name in ("values", "signed"):
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-9)
+        for name, expected in one.others.items():
+            np.testing.assert_allclose(other.others[name], expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import qmc
 
 from earwitness.errors import UsageError
-from earwitness.numerics.designs import SAMPLERS, block_sizes, exchanges, unit_points
+from earwitness.numerics import designs
+from earwitness.numerics.designs import SAMPLERS, block_sizes, exchanges, some_points, unit_points
 
 RANDOM = [sampler for sampler in SAMPLERS if sampler != "sobol-plain"]
 
@@ -46,6 +47,23 @@ def test_points_of_one_block_are_even():
 def test_the_plain_sequence_is_scipys():
     expected = qmc.Sobol(6, scramble=False).random_base2(4)
     np.testing.assert_array_equal(unit_points("sobol-plain", 13, 6, np.random.default_rng(5)), expected[:13])
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("points", [1, 3, 8, 9, 21])
+def test_a_block_drawn_in_parts_is_the_same_block(sampler, points, monkeypatch):
+    """Never more than 4 points of 6 dimensions at once, and the stream of chance moves on alike; hypercubes are of 4 points."""
+    one, other = np.random.default_rng(2), np.random.default_rng(2)
+    whole = unit_points(sampler, points, 6, one)
+    monkeypatch.setattr(designs, "NUMBERS", 30)
+    parts = list(some_points(sampler, points, 6, other))
+    assert [len(part) for part in parts] == [4] * (points // 4) + [points % 4] * (points % 4 > 0)
+    if sampler == "lhs":
+        for part in parts:
+            assert (np.sort(np.floor(len(part) * part), 0) == np.arange(len(part))[:, None]).all()
+    else:
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+        assert one.random() == other.random()
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 10, 1000])

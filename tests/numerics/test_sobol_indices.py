@@ -1,21 +1,46 @@
 """Sobol' indices: replicas written again with loops, exact zeros, unbiasedness, and the figures of the literature."""
 
+from dataclasses import dataclass, replace
+from functools import reduce
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from earwitness.numerics.blocks import NORMAL
+from earwitness.numerics.blocks import NORMAL, Sums, jackknife, stacked
 from earwitness.numerics.designs import block_sizes, exchanges, unit_points
 from earwitness.numerics.sobol_indices import (
     COSINES,
     ESTIMATORS,
-    Pairs,
+    combined,
     first_order,
-    jackknife,
+    levelled,
+    pair_sums,
     partners,
     slopes,
     variance,
 )
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Evaluated designs, one by one. x, z, c, weight: `[N, d]`; a: `[N]`; block: `[N]`, the block of each."""
+
+    x: np.ndarray
+    z: np.ndarray
+    a: np.ndarray
+    c: np.ndarray
+    weight: np.ndarray
+    block: np.ndarray
+
+    def __getitem__(self, rows) -> "Pairs":
+        return Pairs(*(part[rows] for part in vars(self).values()))
+
+    @property
+    def sums(self) -> Sums:
+        """What is kept of them: `[blocks, ...]`."""
+        parts = [self[self.block == block] for block in np.unique(self.block)]
+        return stacked(levelled([pair_sums(p.x, p.z, p.a, p.c, p.weight) for p in parts]))
 
 
 def evaluate(function, d, points, sampler="sobol", seed=0, weighted=True) -> Pairs:
@@ -26,6 +51,10 @@ def evaluate(function, d, points, sampler="sobol", seed=0, weighted=True) -> Pai
     z, weight = partners(x, u) if weighted else (u, np.ones_like(u))
     y = function(next(exchanges(x, z, 10**6))).reshape(points, d + 1)
     return Pairs(x, z, y[:, 0], y[:, 1:], weight, block)
+
+
+def error_of(estimate, p) -> np.ndarray:
+    return jackknife(p.sums, lambda sums: {"values": estimate(sums)})["values"]
 
 
 def wavy(m):
@@ -158,14 +187,46 @@ REPLICAS = {
 @pytest.mark.parametrize("weighted", [True, False])
 def test_replicas(sampler, points, weighted):
     p = evaluate(wavy, 5, points, sampler, weighted=weighted)
+    sums = p.sums
     for name, replica in REPLICAS.items():
         if weighted and name != "importance":
             continue  # the published forms know no weights
-        np.testing.assert_allclose(ESTIMATORS[name](p), replica(p), rtol=0, atol=1e-12, err_msg=name)
-    np.testing.assert_allclose(variance(p), loop_variance(p), rtol=1e-12)
-    np.testing.assert_allclose(first_order(p), loop_first_order(p), rtol=0, atol=1e-12)
+        np.testing.assert_allclose(ESTIMATORS[name](sums), replica(p), rtol=0, atol=1e-12, err_msg=name)
+    np.testing.assert_allclose(variance(sums), loop_variance(p), rtol=1e-12)
+    np.testing.assert_allclose(first_order(sums), loop_first_order(p), rtol=0, atol=1e-12)
     if sampler != "sobol-plain":
-        np.testing.assert_allclose(jackknife(p, slopes), loop_jackknife(p, slopes), rtol=1e-12)
+        expected = loop_jackknife(p, lambda kept: slopes(kept.sums))
+        np.testing.assert_allclose(error_of(slopes, p), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("points", [60, 200])
+@pytest.mark.parametrize("offset, tolerance", [(0.0, 1e-12), (1e5, 1e-8)])
+def test_rows_are_squeezed_without_loss(points, offset, tolerance):
+    """Of 60 or 200 points in 3 blocks 5 rows each are left; against all, by loops. An offset takes its own digits, no squares."""
+    p = evaluate(lambda m: np.sin(3 * m[:, 0]) + m[:, 1] * m[:, 2], 3, points)
+    p = Pairs(p.x, p.z, p.a, p.c, p.weight, np.sort(p.block % 3))
+    for name in ("importance", "jansen", "saltelli", "janon", "glen"):
+        p = p if name == "importance" else replace(p, weight=np.ones_like(p.weight))
+        sums = replace(p, a=p.a + offset, c=p.c + offset).sums
+        assert sums["rows"].shape == (3, 5, 5)
+        np.testing.assert_allclose(ESTIMATORS[name](sums), REPLICAS[name](p), rtol=tolerance, err_msg=name)
+        np.testing.assert_allclose(variance(sums), loop_variance(p), rtol=tolerance)
+
+
+@pytest.mark.parametrize("parts", [[7, 20], [1, 1, 1, 24], [13, 13, 1], [3] * 9])
+def test_parts_of_a_block_combine_to_the_whole(parts):
+    p = evaluate(wavy, 5, 27, "sobol-plain")
+    ends = np.cumsum(parts)
+    pieces = [p[end - size : end] for end, size in zip(ends, parts, strict=True)]
+    found = reduce(combined, (pair_sums(q.x, q.z, q.a, q.c, q.weight) for q in pieces))
+    whole = pair_sums(p.x, p.z, p.a, p.c, p.weight)
+    assert len(found["rows"]) <= 14
+    for name in whole:
+        one, other = (part[name].T @ part[name] if name == "rows" else part[name] for part in (found, whole))
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12, err_msg=name)
+    np.testing.assert_array_equal(
+        whole["reach"], [-p.a.min(), p.a.max(), -min(p.a.min(), p.c.min()), max(p.a.max(), p.c.max())]
+    )
 
 
 def test_the_replica_of_the_variance_is_tried_between_its_bounds():
@@ -173,7 +234,7 @@ def test_the_replica_of_the_variance_is_tried_between_its_bounds():
     for sampler, points in (("sobol", 16), ("sobol", 19), ("monte-carlo", 10)):
         p = evaluate(wavy, 5, points, sampler)
         half = loop_half_squares(p)
-        assert max(half) < variance(p) < sum(half)
+        assert max(half) < variance(p.sums) < sum(half)
 
 
 # ---- the sampling of pairs
@@ -219,9 +280,10 @@ def test_unbiased(sampler):
     found = {"half": [], "slopes": [], "projections": []}
     for seed in range(1000):
         p = evaluate(lambda m: m[:, 0] ** 2 + m[:, 0] * m[:, 1] + (m[:, 1] > 0.7), 2, 6, sampler, seed)
-        found["half"].append(np.mean(p.weight * p.change**2, 0) / 2)
-        found["slopes"].append(slopes(p))
-        found["projections"].append(first_order(p) * variance(p))
+        sums = p.sums
+        found["half"].append(sums["half_squares"].sum(0) / 6)
+        found["slopes"].append(slopes(sums))
+        found["projections"].append(first_order(sums) * variance(sums))
     for name, values in found.items():
         error = np.std(values, axis=0) / np.sqrt(len(values))
         assert (np.abs(np.mean(values, 0) - expected[name]) < 4.5 * error).all(), name
@@ -239,7 +301,7 @@ def test_variance_is_unbiased_where_the_bounds_are_far():
         level = 2 * m - 1
         return level[:, 0] * level[:, 1] + level.sum(1) / 2
 
-    found = [variance(evaluate(function, 3, 16, "sobol", seed)) for seed in range(400)]
+    found = [variance(evaluate(function, 3, 16, "sobol", seed).sums) for seed in range(400)]
     assert abs(np.mean(found) - 13 / 36) < 4 * np.std(found) / np.sqrt(400)
     plain = [np.var(evaluate(function, 3, 16, "sobol", seed).a, ddof=1) for seed in range(400)]
     assert np.std(found) < 0.75 * np.std(plain)  # what the control variate is for
@@ -248,7 +310,7 @@ def test_variance_is_unbiased_where_the_bounds_are_far():
 def test_the_control_variate_knows_the_variance_of_a_linear_function():
     """64 inputs, 32 designs: 3 % instead of the 31 % that the base points alone would give; the bounds give the rest."""
     w = np.exp(np.random.default_rng(0).normal(size=64))
-    found = [variance(evaluate(lambda m: m @ w, 64, 32, "sobol", seed)) for seed in range(30)]
+    found = [variance(evaluate(lambda m: m @ w, 64, 32, "sobol", seed).sums) for seed in range(30)]
     truth = np.sum(w**2) / 12
     assert np.sqrt(np.mean((np.array(found) / truth - 1) ** 2)) < 0.05
 
@@ -258,29 +320,35 @@ def test_the_control_variate_knows_the_variance_of_a_linear_function():
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_no_effect_is_exactly_nothing(name):
-    p = evaluate(wavy, 5, 24, weighted=name == "importance")
-    assert ESTIMATORS[name](p)[4] == 0
-    assert first_order(p)[4] == 0 and slopes(p)[4] == 0
-    assert jackknife(p, ESTIMATORS[name])[4] == 0
+    for points in (24, 300):  # rows as they are, and squeezed
+        p = evaluate(wavy, 5, points, weighted=name == "importance")
+        assert ESTIMATORS[name](p.sums)[4] == 0
+        assert first_order(p.sums)[4] == 0 and slopes(p.sums)[4] == 0
+        assert error_of(ESTIMATORS[name], p)[4] == 0
 
 
 def test_one_input_has_everything():
     p = evaluate(lambda m: np.exp(m[:, 2]), 4, 8)
-    np.testing.assert_array_equal(ESTIMATORS["importance"](p), [0, 0, 1, 0])
+    np.testing.assert_array_equal(ESTIMATORS["importance"](p.sums), [0, 0, 1, 0])
 
 
 def test_nothing_varies():
-    """0 of nothing is 0: no estimator divides by zero (warnings of division are errors here)."""
-    p = evaluate(lambda m: np.full(len(m), 0.1), 3, 8)
-    for name, estimate in ESTIMATORS.items():
-        np.testing.assert_array_equal(estimate(p), 0, err_msg=name)
-    np.testing.assert_array_equal(first_order(p), 0)
+    """0 of nothing is 0: no estimator divides by zero (warnings of division are errors here), nor by its rounding."""
+    for points in (8, 100):
+        p = evaluate(lambda m: np.full(len(m), 0.1), 3, points)
+        for name, estimate in ESTIMATORS.items():
+            np.testing.assert_array_equal(estimate(p.sums), 0, err_msg=name)
+            np.testing.assert_array_equal(error_of(estimate, p), 0, err_msg=name)
+        np.testing.assert_array_equal(first_order(p.sums), 0)
 
 
-def test_one_block_has_no_standard_error():
-    assert jackknife(evaluate(wavy, 5, 32, "sobol-plain"), slopes) is None
-    assert jackknife(evaluate(wavy, 5, 2), slopes) is None
-    assert jackknife(evaluate(wavy, 5, 3), slopes) is not None
+@pytest.mark.parametrize("points", [8, 100])
+@pytest.mark.parametrize("name, expected", [("jansen", 0), ("saltelli", 0), ("glen", 0.5), ("janon", 4 / 3)])
+def test_base_points_that_are_alike_up_to_rounding(name, expected, points):
+    """A spread of 1e-33 is none: nothing is divided by it. Janon divides 1/16 by half the mean square, 1/16, less (1/8)^2."""
+    p = evaluate(lambda m: np.full(len(m), 0.1), 3, points, weighted=False)
+    p.c[::2] += 0.5
+    np.testing.assert_allclose(ESTIMATORS[name](p.sums), expected, rtol=1e-9)
 
 
 # ---- Ishigami on the plain sequence of 1024 points, as NumPy and SciPy give it
@@ -299,14 +367,14 @@ def test_one_block_has_no_standard_error():
 def test_ishigami_with_1024_plain_designs(name, expected):
     """To the three digits given; 0.002 for the denominators that are mixed there and are not here."""
     p = evaluate(ishigami, 3, 1024, "sobol-plain", weighted=False)
-    np.testing.assert_allclose(ESTIMATORS[name](p), expected, atol=0.002)
+    np.testing.assert_allclose(ESTIMATORS[name](p.sums), expected, atol=0.002)
 
 
 @pytest.mark.parametrize("points, jansen_error", [(32, 0.083), (64, 0.053), (256, 0.009)])
 def test_linear_with_plain_designs(points, jansen_error):
     w = np.arange(1, 17)
     p = evaluate(lambda m: m @ w, 16, points, "sobol-plain", weighted=False)
-    error = np.abs(ESTIMATORS["jansen"](p) - w**2 / np.sum(w**2)).max()
+    error = np.abs(ESTIMATORS["jansen"](p.sums) - w**2 / np.sum(w**2)).max()
     assert abs(error - jansen_error) < 0.0006  # three digits
 
 
@@ -314,9 +382,9 @@ def test_janon_does_not_depend_on_the_mean():
     """The mixed denominators add f0^2 / (N - 1) to Janon's variance: an error of 0.40 at N = 32 on the linear function."""
     w = np.arange(1, 17)
     p = evaluate(lambda m: m @ w, 16, 32, "sobol-plain", weighted=False)
-    far = Pairs(p.x, p.z, p.a + 1e4, p.c + 1e4, p.weight, p.block)
-    np.testing.assert_allclose(ESTIMATORS["janon"](far), ESTIMATORS["janon"](p), atol=1e-9)
-    assert np.abs(ESTIMATORS["janon"](p) - w**2 / np.sum(w**2)).max() < 0.15
+    far = replace(p, a=p.a + 1e4, c=p.c + 1e4)
+    np.testing.assert_allclose(ESTIMATORS["janon"](far.sums), ESTIMATORS["janon"](p.sums), atol=1e-9)
+    assert np.abs(ESTIMATORS["janon"](p.sums) - w**2 / np.sum(w**2)).max() < 0.15
 
 
 def test_sizes_of_the_last_block_do_not_matter_to_the_sequence():

@@ -17,6 +17,7 @@ Source: Quenouille (1956), Tukey (1958); Student (1908).
 """
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 
 import numpy as np
 from scipy.special import stdtrit
@@ -39,10 +40,14 @@ def stacked(blocks: list[Sums]) -> Sums:
     return {name: np.stack([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def joined(blocks: list[Sums]) -> list[Sums]:
+def added(one: Sums, other: Sums) -> Sums:
+    """The sums of both."""
+    return {name: one[name] + other[name] for name in one}
+
+
+def joined(blocks: list[Sums], add: Callable[[Sums, Sums], Sums] = added) -> list[Sums]:
     """Neighbours added up, two at a time; a last one without a neighbour stays."""
-    pairs = [blocks[first : first + 2] for first in range(0, len(blocks), 2)]
-    return [{name: sum(block[name] for block in pair) for name in pair[0]} for pair in pairs]  # type: ignore[misc]
+    return [reduce(add, blocks[first : first + 2]) for first in range(0, len(blocks), 2)]
 
 
 def jackknife(sums: Sums, estimate: Callable[[Sums], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

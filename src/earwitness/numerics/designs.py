@@ -9,7 +9,7 @@ statistics that leave out one block at a time stay cheap.
 | "sobol" | Sobol' sequence, scrambled | up to 8 scramblings |
 | "sobol-plain" | Sobol' sequence, unscrambled: always the same | 1 |
 | "halton" | Halton sequence, scrambled | up to 8 scramblings |
-| "lhs" | Latin hypercube | up to 8 hypercubes |
+| "lhs" | Latin hypercube (of up to 4 MB; then another) | up to 8 hypercubes |
 | "monte-carlo" | independent uniform | up to 16 |
 
 Eight blocks are a compromise: more of them know the error better, fewer leave each sequence more points to be even with.
@@ -17,7 +17,7 @@ Eight blocks are a compromise: more of them know the error better, fewer leave e
 Source: `scipy.stats.qmc` draws the sequences.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from scipy.stats import qmc
@@ -26,6 +26,7 @@ from earwitness.errors import UsageError, unknown
 
 SAMPLERS = ("sobol", "sobol-plain", "halton", "lhs", "monte-carlo")
 SOBOL, HALTON = qmc.Sobol.MAXDIM, 1000  # dimensions; scrambling a Halton sequence of more takes hundreds of MB
+NUMBERS = 2**19  # coordinates of the points that are drawn at once: 4 MB
 MOST_DIMENSIONS = {"sobol": SOBOL, "sobol-plain": SOBOL, "halton": HALTON}
 
 
@@ -41,19 +42,31 @@ def block_sizes(sampler: str, points: int) -> list[int]:
 
 def unit_points(sampler: str, points: int, dimensions: int, rng: np.random.Generator) -> np.ndarray:
     """`[points, dimensions]` in [0, 1): one block. Raises `UsageError` where a sequence has too few dimensions."""
+    return np.concatenate(list(some_points(sampler, points, dimensions, rng)))
+
+
+def some_points(sampler: str, points: int, dimensions: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """The same block, `[some, dimensions]` at a time, so that memory does not grow with `points`."""
     most = MOST_DIMENSIONS.get(sampler, dimensions)
     if dimensions > most:
         raise UsageError(
             f"the sampler {sampler!r} has at most {most} dimensions (two for each component) and {dimensions} are needed: "
             'use fewer components, or sampler="monte-carlo"'
         )
+    draw = _source(sampler, dimensions, rng)
+    at_once = 2 ** max(0, (NUMBERS // dimensions).bit_length() - 1)  # a power of 2: sequences are even over those
+    for first in range(0, points, at_once):
+        yield draw(min(at_once, points - first))
+
+
+def _source(sampler: str, dimensions: int, rng: np.random.Generator) -> Callable[[int], np.ndarray]:
+    """What draws the next points, `[points, dimensions]`, of one block."""
     if sampler == "monte-carlo":
-        return rng.random((points, dimensions))
+        return lambda points: rng.random((points, dimensions))
     if sampler in ("sobol", "sobol-plain"):
-        engine = qmc.Sobol(dimensions, scramble=sampler == "sobol", rng=rng)
-        return engine.random_base2((points - 1).bit_length())[:points]
-    engine = qmc.Halton(dimensions, rng=rng) if sampler == "halton" else qmc.LatinHypercube(dimensions, rng=rng)
-    return engine.random(points)
+        sequence = qmc.Sobol(dimensions, scramble=sampler == "sobol", rng=rng)
+        return lambda points: sequence.random(2 ** (points - 1).bit_length())[:points]
+    return (qmc.Halton if sampler == "halton" else qmc.LatinHypercube)(dimensions, rng=rng).random
 
 
 def exchanges(x: np.ndarray, z: np.ndarray, at_once: int) -> Iterator[np.ndarray]:

@@ -23,8 +23,9 @@ from scipy.stats import qmc
 from earwitness.components import Grid
 from earwitness.explainers import Sobol
 from earwitness.explanations import Explanation
+from earwitness.numerics.blocks import stacked
 from earwitness.numerics.designs import unit_points
-from earwitness.numerics.sobol_indices import ESTIMATORS, Pairs
+from earwitness.numerics.sobol_indices import ESTIMATORS, pair_sums
 from earwitness.questions import AudioQuestion, Game
 from earwitness.statistics import rank_stability
 from earwitness.studies.pages import Curves, Heat, Picture, Section
@@ -155,7 +156,7 @@ def _linear_error(indices: np.ndarray) -> float:
 def _ours(estimator: str, a: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Our form of an estimator for the package's own evaluations."""
     none = np.zeros_like(c.T)
-    return ESTIMATORS[estimator](Pairs(none, none, a, c.T, 1 + none, np.zeros(len(a))))
+    return ESTIMATORS[estimator](stacked([pair_sums(none, none, a, c.T, 1 + none)]))
 
 
 def _estimators(a: np.ndarray, c: np.ndarray, designs: int) -> pd.DataFrame:
