@@ -92,7 +92,7 @@ class Classifier(nn.Module):
         if waveform is None:
             raise ModelError(f"going on from {stage} needs the waveform (or features) of the clip")
         clip = waveform if self.frontend is None else self.frontend(waveform)
-        with _hook(_layer(self, stage), lambda output: x):
+        with _hook(_layer(self, stage), lambda output: x.clone()):  # what follows may work in place
             return _answer(self, clip.expand(len(x), *clip.shape[1:]))
 
     def axes(self, stage: str, n_samples: int) -> tuple[Axis, ...]:
@@ -127,7 +127,7 @@ def _layer(classifier: Classifier, stage: str) -> nn.Module:
 def _seen(classifier: Classifier, stage: str, features: Tensor) -> Tensor:
     """What stands behind a layer on the way."""
     seen: list[Tensor] = []
-    with _hook(_layer(classifier, stage), lambda output: seen.append(output)):
+    with _hook(_layer(classifier, stage), lambda output: seen.append(output.clone())):
         _answer(classifier, features)
     if not seen:
         raise ModelError(f"the network never uses {stage}: nothing stands there")

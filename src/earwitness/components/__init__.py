@@ -7,11 +7,12 @@ from earwitness.components.separated import Separated
 from earwitness.components.sources import HarmonicPercussive, NMFAtoms
 from earwitness.components.stems import Stems
 from earwitness.components.superpixels import Superpixels
+from earwitness.components.units import Units
 from earwitness.components.words import Words
 
 FACTORIZATIONS = (
     *(Grid, Bins, Superpixels, Segments, Bands, Cells, Words),
-    *(HarmonicPercussive, NMFAtoms, Stems, Separated),
+    *(HarmonicPercussive, NMFAtoms, Stems, Separated, Units),
 )
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "Separated",
     "Stems",
     "Superpixels",
+    "Units",
     "Words",
 ]

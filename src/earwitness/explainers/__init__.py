@@ -2,9 +2,11 @@
 
 from earwitness.explainers.base import Attribution, Budget, Explainer
 from earwitness.explainers.expected_gradients import ExpectedGradients
+from earwitness.explainers.grad_cam import GradCAM
 from earwitness.explainers.gradient import Gradient
 from earwitness.explainers.gradient_input import GradientInput
 from earwitness.explainers.gradient_shap import GradientSHAP
+from earwitness.explainers.hires_cam import HiResCAM
 from earwitness.explainers.hsic import HSIC
 from earwitness.explainers.integrated_gradients import IntegratedGradients
 from earwitness.explainers.kernel_shap import KernelSHAP
@@ -21,6 +23,7 @@ from earwitness.explainers.sobol import Sobol
 METHODS = (
     *(Sobol, Shapley, KernelSHAP, LIME, HSIC, RISE, Occlusion),
     *(Saliency, Gradient, GradientInput, SmoothGrad, IntegratedGradients, ExpectedGradients, GradientSHAP),
+    *(GradCAM, HiResCAM),
     *(Loudness, Random),
 )
 
@@ -33,9 +36,11 @@ __all__ = [
     "Budget",
     "ExpectedGradients",
     "Explainer",
+    "GradCAM",
     "Gradient",
     "GradientInput",
     "GradientSHAP",
+    "HiResCAM",
     "IntegratedGradients",
     "KernelSHAP",
     "Loudness",

@@ -12,6 +12,7 @@ from functools import partial
 from typing import ClassVar, final
 
 import numpy as np
+from torch import Tensor
 
 from earwitness.errors import UsageError, positive, whole
 from earwitness.explanations import Explanation
@@ -27,7 +28,7 @@ from earwitness.numerics.blocks import (
     shared_out,
     stacked,
 )
-from earwitness.questions import Question, counting, remembering_ends
+from earwitness.questions import AudioQuestion, Question, counting, remembering_ends
 
 VAGUE = 1 / 3  # a standard error that is too large a part of its value
 
@@ -102,6 +103,17 @@ class Explainer(ABC):
             evaluations=asked.evaluations,
             seconds=time.perf_counter() - start,
         )
+
+
+def of_a_layer(question: Question) -> Tensor:
+    """`[channels, *places]`, what stands behind the layer that is asked about; `UsageError` for any other question."""
+    stage = question.components.stage if isinstance(question, AudioQuestion) else "none"
+    if not stage.startswith("network.") or question.axes[0].name == "channel":
+        raise UsageError(
+            "a class activation map is made from the places of a layer: ask about one, "
+            'ew.ask(classifier, audio, ew.Units("features.12")); `earwitness layers` lists them'
+        )
+    return question.x
 
 
 @dataclass(frozen=True)

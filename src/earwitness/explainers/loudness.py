@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from earwitness.audio import Audio
-from earwitness.axes import carry
+from earwitness.axes import Axis, carry
 from earwitness.carrying import window_length
 from earwitness.errors import UsageError
 from earwitness.explainers.base import Attribution, Explainer
@@ -68,9 +68,23 @@ def _of_places(question: AudioQuestion, audio: Audio) -> np.ndarray:
     spectrum = LogSTFT(audio.sample_rate, n_fft, n_fft // 4, level="linear")
     power = spectrum(audio.samples[None].cpu())[0, 0].double().square().numpy()
     sources = spectrum.axes(len(audio.samples))
-    places = question.classifier.axes(question.components.stage, len(audio.samples))
-    widths = [np.diff(axis.edges) for axis in places]
-    energy = carry(power, sources, places) * reduce(np.multiply.outer, widths)
+    stage = question.components.stage
+    if stage.startswith("network."):
+        return _on(power, sources, _of_the_clip(question.axes, audio))
+    places = question.classifier.axes(stage, len(audio.samples))
+    energy = _on(power, sources, places)
     copies = prod(question.x.shape) // energy.size  # channels
     energy = torch.from_numpy(energy / copies).expand(question.x.shape)
     return question.collect(energy.to(question.x)).double().cpu().numpy()
+
+
+def _on(power: np.ndarray, sources: tuple[Axis, ...], places: tuple[Axis, ...]) -> np.ndarray:
+    """The energy in each place."""
+    return carry(power, sources, places) * reduce(np.multiply.outer, [np.diff(axis.edges) for axis in places])
+
+
+def _of_the_clip(axes: tuple[Axis, ...], audio: Audio) -> tuple[Axis, ...]:
+    """Axes of a layer, counted from the beginning of the clip; `UsageError` where they are no places of the sound."""
+    if any(axis.name not in ("frequency", "time") for axis in axes):
+        raise UsageError("channels and units of a layer have no place in the sound, and so no loudness")
+    return tuple(axis.shifted(-audio.start) if axis.name == "time" else axis for axis in axes)

@@ -30,7 +30,7 @@ from earwitness.explanations.places import directed
 from earwitness.metrics import Deletion, Insertion, Metric, MuFidelity
 from earwitness.naming import kebab
 from earwitness.numerics.rearranging import rearranged
-from earwitness.questions import AudioQuestion, Question, counting, remembering_values
+from earwitness.questions import Question, counting, remembering_values
 from earwitness.statistics import holm
 from earwitness.studies.pages import Chance, Picture
 
@@ -226,7 +226,7 @@ def _trials(
     """Every test of the explanation, of its random maps, of maps within its error bars, and of the loudness."""
     values, ends = directed(explanation, against=False), dict(zip(("score", "baseline"), question.ends(), strict=True))
     redrawn = _redrawn(explanation, values, seed)
-    loudness = Loudness().attribute(question).values if _can_be_loud(question) else None
+    loudness = _loudness(question)
 
     def scores(test: Metric, rows: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         return np.array([test(question, Explanation.of(question, row, "effect", **ends)) for row in rows], dtype=float)
@@ -251,8 +251,12 @@ def _redrawn(explanation: Explanation, values: np.ndarray, seed: int) -> np.ndar
     return values + explanation.stderr * rng.standard_normal((REDRAWN, *values.shape))
 
 
-def _can_be_loud(question: Question) -> bool:
-    return isinstance(question, AudioQuestion) and question.classifier.frontend is not None
+def _loudness(question: Question) -> np.ndarray | None:
+    """`[*shape]`; None where components have no place in a sound."""
+    try:
+        return Loudness().attribute(question).values
+    except UsageError:
+        return None
 
 
 def _arithmetic(explanation: Explanation) -> tuple[str, ...]:
@@ -294,6 +298,6 @@ def _beside_loudness(tests: Sequence[Trial]) -> str:
     if not tests:
         return ""
     if tests[0].loudness is None:
-        return "not held against Loudness: there is no sound in this question"
+        return "not held against Loudness: these components have no place in a sound"
     level = [test.name for test in tests if not test.beats_loudness]
     return f"no better than Loudness in {', '.join(level)}" if level else "better than Loudness in every test"
