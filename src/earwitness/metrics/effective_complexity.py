@@ -29,7 +29,7 @@ class EffectiveComplexity(Metric):
     `values`. Cost: steps + 1 evaluations for each baseline. Raises `UsageError` where value(1) equals value(0).
     Source: Nguyen and Martinez (2020), "On quantitative aspects of model interpretability".
     Differs: what isn't among the best is at the question's baseline, where the paper takes an expectation; the well-known
-        implementation counts values above 1e-5, whatever their unit, and never asks the model.
+        implementation counts values above 1e-5 of the largest, and never asks the model.
     Cannot see: whether fewer, other components would have been enough: the explanation may be simple because the model is.
     """
 

@@ -28,8 +28,9 @@ class RelativeOutputStability(Metric):
     Cost: `samples` times the method's, and `samples` + 1 evaluations. Raises `UsageError` for a game, where the method isn't
     known, where the explanation is zero everywhere, and where the noisy clip has other components.
     Source: Agarwal et al. (2022), "Rethinking stability for attribution-based explanations".
-    Differs: relative by norms, not element by element: one value near 0 would decide everything; neighbours that the model
-        labels otherwise count as well; a relative change of the logits below 1e-6 counts as 1e-6, as published.
+    Differs: the change of the logits is relative to their norm, where the paper takes it as it is, in logits, so that it can be
+        told from none (1e-6) whatever their scale. The explanation's is relative by norms, not element by element: one
+        value near 0 would decide everything. Neighbours that the model labels otherwise count as well.
     Cannot see: on what the logits depend: adding one constant to all of them changes the score and no decision. The maximum
         grows with `samples`.
     """
