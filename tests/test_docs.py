@@ -49,11 +49,12 @@ def test_the_tour_can_be_walked(project: Path, capsys: pytest.CaptureFixture) ->
     }
 
 
-def test_the_method_of_the_contributors_guide_obeys_the_laws() -> None:
-    ((_, code),) = blocks(ROOT / "CONTRIBUTING.md", "python")
+def test_the_method_and_the_metric_of_the_contributors_guide_obey_the_laws() -> None:
     names: dict = {"__name__": "guide"}
-    exec(code, names)
+    for _, code in blocks(ROOT / "CONTRIBUTING.md", "python"):
+        exec(code, names)
     checks.check_explainer(names["LeaveOneOut"]())
+    checks.check_metric(names["Agreement"]())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
