@@ -58,10 +58,17 @@ def ratios(game, **options) -> dict[str, np.ndarray]:
 
 
 CASES = [(sampler, 32) for sampler in SAMPLERS if sampler != "sobol-plain"] + [("sobol", 64)]
+QUICK = [("interacting", *case) for case in CASES] + [
+    ("linear", "sobol", 32),
+    ("linear", "lhs", 32),
+    ("additive", "sobol", 64),
+]
+MORE = [(game, *case) for case in CASES for game in GAMES if (game, *case) not in QUICK]
 
 
-@pytest.mark.parametrize("game", GAMES)
-@pytest.mark.parametrize("sampler, designs", CASES)
+@pytest.mark.parametrize(
+    "game, sampler, designs", [*QUICK, *(pytest.param(*case, marks=pytest.mark.reference) for case in MORE)]
+)
 def test_every_sampler(game, sampler, designs):
     found = ratios(game, sampler=sampler, designs=designs)
     for name, ratio in found.items():
