@@ -362,3 +362,16 @@ def test_the_demo_takes_a_recording(clip, model, tmp_path):
     result = run("demo", "--clip", clip, "--model", model, "--out", tmp_path, "--json")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["clip"] == str(clip)
+
+
+def test_layers_are_listed_and_can_be_asked_about(clip, model, tmp_path):
+    rows = {row["layer"]: row for row in json.loads(run("layers", "--model", model, "--json").stdout)["layers"]}
+    assert rows["features.0"]["kind"] == "Conv2d" and rows["features.0"]["output"][0] == 4
+    assert rows["features.0"]["parameters"] > 0 and rows["features.3"]["output"][1:] == [65, 32]
+    assert all(len(row["output"]) in (2, 3) for row in rows.values())
+    assert "features.4" in run("layers", "--model", model).stdout
+    units = ("--components", "units:features.7", "--out", tmp_path, "--json")
+    found = json.loads(run("explain", clip, "--model", model, "--method", "grad-cam", *units).stdout)
+    assert len(found["components"]) == rows["features.7"]["output"][1] * rows["features.7"]["output"][2]
+    wrong = run("explain", clip, "--model", model, "--method", "grad-cam", "--out", tmp_path)
+    assert wrong.exit_code == 2 and "places of a layer" in wrong.stderr

@@ -161,35 +161,11 @@ def show(explanations: list, record: dict[str, Any], out: Path, as_json: bool) -
     if as_json:
         print_json(record)
     elif explanations:
-        print_summary(explanations[0], record, out)
+        from earwitness.studies.summaries import summary
+
+        print("\n".join(summary(explanations[0], record, out)))
     else:
         print(f"{len(record['windows'])} windows explained, {len(record['failures'])} failed: {out}")
-
-
-def print_summary(explanation, record: dict[str, Any], out: Path) -> None:
-    """What a person wants to know, on stdout."""
-    said = record["prediction"]
-    print("; ".join(explanation.provenance["clip"] or ["a synthetic clip"]))
-    print(f"Cut at the {explanation.provenance['stage']} by {explanation.provenance['components']}")
-    print(f"The model says {said['label']} ({said['probability']:.2f}).")
-    print(
-        f"Score of {record['target']}: {record['score']:.2f} {record['unit']}; "
-        f"{record['baseline']:.2f} for {explanation.provenance['baseline']}."
-    )
-    print(
-        f"{record['method']}, {record['evaluations']} evaluations, {record['seconds']:.1f} s, {record['kind']} of the best:"
-    )
-    for region in explanation.top(5):
-        print(f"  {region}")
-    if record["stopped"]:
-        print(f"Sampling stopped: {record['stopped']}.")
-    for name, sound in record["heard"].items():
-        print(f"{name}: the model says {sound['label']} ({sound['probability']:.2f}), score {sound['score']:.2f}")
-    for warning in record["warnings"]:
-        print(f"warning: {warning}")
-    for name, path in record["files"].items():
-        print(f"{name}: {path}")
-    print(f"all of it as JSON: {out / 'explanation.json'}")
 
 
 @app.command("verify", epilog=EPILOG)
@@ -240,13 +216,28 @@ def methods_command(as_json: Json = False) -> None:
         if as_json:
             print_json(found)
             return
-        console = Console(width=None if sys.stdout.isatty() else 140)
         for rows in found.values():
-            table = Table(*(head.replace("_", " ") for head in rows[0]))
-            for row in rows:
-                cells = (", ".join(cell) if isinstance(cell, list) else str(cell) for cell in row.values())
-                table.add_row(*map(escape, cells))
-            console.print(table)
+            print_table(rows)
+
+
+@app.command("layers")
+def layers_command(model: Model, as_json: Json = False) -> None:
+    """List the layers of a model that one can ask about: --components units:LAYER."""
+    with telling():
+        from earwitness.classifiers import load_classifier
+        from earwitness.studies.listing import layers_of
+
+        rows = layers_of(load_classifier(model))
+        print_json({"layers": rows}) if as_json else print_table(rows)
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Rows of the same fields, on stdout."""
+    table = Table(*(head.replace("_", " ") for head in rows[0]))
+    for row in rows:
+        cells = (", ".join(map(str, cell)) if isinstance(cell, list) else str(cell) for cell in row.values())
+        table.add_row(*map(escape, cells))
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
 @app.command("compare", epilog=EPILOG)

@@ -1,8 +1,13 @@
-"""What there is: every method, every way to cut a clip, every metric, as their classes say it themselves."""
+"""What there is: every method, way to cut a clip, and metric, as their classes say it themselves; and the layers of a model."""
 
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
+from earwitness.classifiers.base import Classifier, evaluating
 from earwitness.components import FACTORIZATIONS
+from earwitness.errors import UsageError
 from earwitness.explainers import METHODS
 from earwitness.metrics import METRICS
 from earwitness.naming import kebab
@@ -26,6 +31,34 @@ def everything() -> dict[str, list[dict[str, Any]]]:
         for metric in METRICS
     ]
     return {"methods": methods, "components": cuts, "metrics": metrics}
+
+
+def layers_of(classifier: Classifier) -> list[dict[str, Any]]:
+    """The layers that one can ask about (`ew.Units`), in the order in which they are first used.
+
+    A row is `{layer, kind, output, parameters}`: its path, its class, what it answers to a clip (without the batch), and its own
+    number of parameters. Layers whose output has no channels and places are left out. Cost: one evaluation.
+    """
+    seconds, rate = classifier.duration or 1.0, classifier.sample_rate
+    if rate is None:
+        raise UsageError("without a front end nobody knows what the network is fed: ask from Python, ew.Units(...)")
+    found: dict[str, dict[str, Any]] = {}
+    names = {module: name for name, module in classifier.network.named_modules() if name}
+
+    def seen(module: nn.Module, _: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.ndim in (3, 4) and names[module] not in found:
+            own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+            row = {"kind": type(module).__name__, "output": list(output.shape[1:]), "parameters": own}
+            found[names[module]] = {"layer": names[module]} | row
+
+    handles = [module.register_forward_hook(seen) for module in names]
+    try:
+        with evaluating(classifier), torch.no_grad():
+            classifier(torch.zeros(1, round(seconds * rate), device=classifier.device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return list(found.values())
 
 
 def _idea(named: type) -> str:
