@@ -52,6 +52,8 @@ Baseline = Annotated[
         "folder of them, for the mean over them."
     ),
 ]
+Quick = Annotated[bool, typer.Option("--quick", help="A small run, in a minute or two, to see that everything works.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Processes that compute.")]
 METHOD_HELP = "A method with its options: sobol, sobol:designs=64, saliency, ... (`earwitness methods` lists them)."
 UNTIL_HELP = (
     "When a sampling method stops: rank=0.95, precision=0.1, evaluations=20000, seconds=30; the first that is reached."
@@ -254,7 +256,7 @@ def compare_command(
     components: Annotated[str | None, typer.Option(help=COMPONENTS_HELP)] = None,
     out: Out = Path("comparison"),
     seed: Seed = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that compute.")] = 1,
+    jobs: Jobs = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many clips.")] = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -345,9 +347,7 @@ def demo_command(
 @study.command("sobol-lab", epilog=EPILOG)
 def sobol_lab_command(
     out: Out = Path("sobol-lab"),
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A small run, in a minute or two, to see that everything works.")
-    ] = False,
+    quick: Quick = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 225,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -357,20 +357,42 @@ def sobol_lab_command(
     The folder holds README.md with its pictures, tables (CSV) and sounds. Each section is written when it is done.
     """
     with telling(), watching(quiet):
-        from dataclasses import replace
-
-        from earwitness.reports.folders import write_folder
         from earwitness.studies import sobol_lab
 
-        settings = replace(sobol_lab.QUICK if quick else sobol_lab.Settings(), seed=seed)
+        settings = sobol_lab.settings_for(quick, seed)
         found = sobol_lab.chapters(settings, lambda line: remark(line, quiet))
-        sections = list(write_folder(sobol_lab.front_page(settings), found, out))
-        answers = {section.name.split("-")[0]: section.answer for section in sections if section.answer}
-        if as_json:
-            print_json({"study": "sobol-lab", "seed": seed, "quick": quick, "out": str(out), "answers": answers})
-        else:
-            print("\n".join(f"{question}: {answer}" for question, answer in answers.items()))
-            print(f"the page: {out / 'README.md'}")
+        record = {"study": "sobol-lab", "seed": seed, "quick": quick, "out": str(out)}
+        write_study(sobol_lab.front_page(settings), found, record, as_json)
+
+
+@study.command("truth", epilog=EPILOG)
+def truth_command(
+    out: Out = Path("truth"), quick: Quick = False, seed: Seed = 0, jobs: Jobs = 1, as_json: Json = False, quiet: Quiet = False,
+    data: Annotated[Path | None, typer.Option(envvar="EARWITNESS_DATA", help="The folder of the recordings.")] = None,
+) -> None:  # fmt: skip
+    """All methods on clips whose true cause is known, since it was planted. The same command goes on where it was stopped."""
+    with telling():
+        from earwitness.progress_bars import bar
+        from earwitness.studies import truth
+
+        with nullcontext(None) if quiet else bar("explaining", errors) as advance:
+            found = truth.run_words(out, quick, seed or 0, data, jobs, lambda line: remark(line, quiet), advance)
+        write_study(found.page, found.sections, found.record, as_json)
+        if found.record["failures"]:
+            raise typer.Exit(4)
+
+
+def write_study(front: Any, sections: Any, record: dict[str, Any], as_json: bool) -> None:
+    """The sections of a study as they come, into the folder of its record; their answers on stdout."""
+    from earwitness.reports.folders import write_folder
+
+    done = list(write_folder(front, sections, Path(record["out"])))
+    answers = {section.name.split("-")[0]: section.answer for section in done if section.answer}
+    lines = [
+        *(f"{name}: {answer}" for name, answer in answers.items()),
+        f"the page: {Path(record['out']) / 'README.md'}",
+    ]
+    print(json.dumps({**record, "answers": answers}, allow_nan=False) if as_json else "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ Source: the exercise is described in `docs/references.md`.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from earwitness.studies.pages import Page, Section
 from earwitness.studies.sobol_lab import (
@@ -26,7 +27,7 @@ from earwitness.studies.sobol_lab import (
 )
 from earwitness.studies.sobol_lab.lab import QUICK, Lab, Settings
 
-__all__ = ["CHAPTERS", "QUICK", "Lab", "Settings", "chapters", "front_page"]
+__all__ = ["CHAPTERS", "QUICK", "Lab", "Settings", "chapters", "front_page", "settings_for"]
 
 CHAPTERS: tuple[Callable[[Lab], Section], ...] = (
     sound.waveforms,
@@ -63,6 +64,11 @@ def chapters(settings: Settings | None = None, say: Callable[[str], None] = lamb
     for chapter in CHAPTERS:
         say((chapter.__doc__ or "").split("\n")[0])
         yield chapter(lab)
+
+
+def settings_for(quick: bool, seed: int) -> Settings:
+    """The settings of `earwitness study sobol-lab`."""
+    return replace(QUICK if quick else Settings(), seed=seed)
 
 
 def front_page(settings: Settings) -> Page:

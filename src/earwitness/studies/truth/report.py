@@ -1,0 +1,193 @@
+"""The page of the study, as sections: the leaderboard, a section for each family, and whether faithfulness agrees."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+
+from earwitness.explainers import Loudness, Occlusion, Random, Sobol
+from earwitness.metrics import ROCArea, on_cause
+from earwitness.studies.comparing import compare
+from earwitness.studies.pages import Heat, Page, Picture, Section
+from earwitness.studies.truth.families import FAMILIES, average_clip
+from earwitness.studies.truth.leaderboard import (
+    ROC,
+    Judged,
+    agreement,
+    asked,
+    by_trial,
+    lifts,
+    methods_of,
+    settings_of,
+    standings,
+    told,
+)
+from earwitness.studies.truth.trials import QUICK, Settings, Study, Trial
+
+BASELINES = ("silence", "noise floor", "mean over time", "average clip")
+ENOUGH = 0.95  # how often a cheat has to be right with its mark
+Found = Mapping[str, Judged]
+
+
+def front(study: Study, quick: bool) -> Page:
+    """What stands above the sections."""
+    s = study.settings
+    left_out = "".join(f"\n\n**{note}**" for note in study.notes)
+    return Page(
+        "Planted causes",
+        "An explanation can be checked where the cause of an answer is known, because somebody put it there. Here it is planted "
+        "in four ways, and every method that needs no more than the model is asked why. All clips are held out, and the model "
+        f"names them rightly; at most {s.clips} a trial, cut into {s.grid[0]} x {s.grid[1]} cells of what the network eats. "
+        f"Methods that sample have about {s.evaluations:,} evaluations. Random knows nothing, Loudness nothing of the model. "
+        "The ROC area is the chance that a cell of the cause has a larger value than one outside: 0.5 by chance, 1 at best. "
+        "Intervals are 95 % bootstrap intervals over clips; p-values are corrected (Holm) over the methods." + left_out,
+        f"earwitness study truth{' --quick' if quick else ''} --seed {s.seed}",
+    )
+
+
+def leaderboard_section(study: Study, found: Found, everything: Judged) -> Section:
+    """All trials together."""
+    clips = len(everything.roc.scores(ROC))
+    tables = {
+        "all": standings(everything),
+        "trials": by_trial(found, everything),
+        "settings": settings_of(study, everything),
+    }
+    return Section(
+        "leaderboard", "Leaderboard",
+        f"{clips} clips of {len(found)} trials; a trial counts as much as it has clips. By trial: the mean ROC area with its "
+        "interval, and in brackets the mean rank (1 is best).",
+        asks="Which methods point at the cause?", answer=told(everything), tables=tables,
+        pictures={"ranks": everything.roc.picture(ROC)} if len(everything.ranks()) else {},
+    )  # fmt: skip
+
+
+def family_section(study: Study, family: str, trials: list[Trial], found: Found) -> Section:
+    """The trials of a family: what is planted, how well the model does, and what the methods found."""
+    texts, tables, pictures, answers = [], {}, {}, []
+    for trial in trials:
+        one = found[trial.name]
+        head = f"**{trial.title}.** " if len(trials) > 1 else ""
+        texts.append(f"{head}{trial.text} {heard(trial)}")
+        answers.append(f"{trial.title}: {told(one)}" if len(trials) > 1 else told(one))
+        tables[f"{trial.name}-accuracy"] = trial.accuracy
+        tables[f"{trial.name}-methods"] = standings(one).merge(lifts(trial, one), on="explainer")
+        pictures[trial.name] = picture(study, trial)
+    if "gap" in found and family == "cheats":
+        tables["gap-baselines"] = table = gap_baselines(study, next(trial for trial in trials if trial.name == "gap"))
+        texts.append(_on_baselines(table))
+    return Section(
+        family, FAMILIES[family][0], "\n\n".join(texts), asks=f"{FAMILIES[family][0]}: which methods find the cause?",
+        answer=" ".join(answers), tables=tables, pictures=pictures,
+    )  # fmt: skip
+
+
+def heard(trial: Trial) -> str:
+    """How well the model does with the cause and without, in words."""
+    with_cause, without = trial.accuracy.to_dict("records")
+    said = ", ".join(
+        f"right in {row['right']:.1%} [{row['low']:.1%}, {row['high']:.1%}] {row['clips']} (n = {row['n']})"
+        for row in (with_cause, without)
+    )
+    if trial.family not in ("cheats", "drawn"):
+        return f"The model is {said}."
+    if with_cause["right"] >= ENOUGH and without["low"] <= 0.5 <= without["high"]:
+        return f"The model is {said}: it goes by the mark, and by nothing else."
+    return f"The model is {said}: below {ENOUGH:.0%}, or not at chance without the mark, so other things count as well."
+
+
+def picture(study: Study, trial: Trial) -> Picture:
+    """The first clip: what the network is given, its true cause, and every method's map."""
+    clip = trial.clips[0]
+    question = asked(trial, clip)
+    places = trial.classifier.axes("features", len(clip.audio.samples))
+    assert question.cause is not None  # every clip of a trial has one
+    with torch.no_grad():
+        features = trial.classifier.at("features", clip.audio.samples[None])[0, 0].numpy()
+    cells = (question.axes[0], question.axes[1])
+    cause = on_cause(question.cause).astype(float)
+    panels = [
+        Heat(features, (places[0], places[1]), clip.label),
+        Heat(cause, cells, "the true cause", "importance"),
+    ]
+    for method in methods_of(study.settings)[: study.settings.maps]:
+        explanation = method(question)
+        area = ROCArea()(question, explanation)
+        panels.append(Heat(explanation.values, cells, f"{explanation.method}: {area:.2f}", explanation.kind))
+    return Picture(
+        panels, f"{clip.name}: the clip, its cause, and each method's map with its ROC area. {trial.credit}".strip(), 4
+    )
+
+
+def gap_baselines(study: Study, trial: Trial) -> pd.DataFrame:
+    """What different baselines make of an absence: mean ROC areas of a signed method and of one without sign."""
+    rows = []
+    sobol = next(method for method in methods_of(study.settings) if isinstance(method, Sobol))
+    named = {
+        "silence": "silence",
+        "noise floor": "noise",
+        "mean over time": "mean",
+        "average clip": average_clip(study),
+    }
+    for name, baseline in named.items():
+        found = compare(
+            trial.classifier, trial.clips, [Occlusion(), sobol, Loudness(), Random(study.settings.seed)], [ROCArea()],
+            study.out / "shards" / "gap-baselines", components=study.grid(baseline), jobs=study.jobs, progress=study.progress,
+        )  # fmt: skip
+        summary = found.summary().iloc[:2]
+        rows += [
+            {"baseline": name, "method": type(method).__name__, "roc_area": mean, "low": low, "high": high}
+            for method, (mean, low, high) in zip(
+                (Occlusion(), sobol), summary[["mean", "low", "high"]].to_numpy(), strict=True
+            )
+        ]
+    return pd.DataFrame(rows)
+
+
+def _on_baselines(table: pd.DataFrame) -> str:
+    """The table of baselines, in words."""
+    area = table.set_index(["method", "baseline"])["roc_area"]
+    best = {method: max(BASELINES, key=lambda name: area[method, name]) for method in ("Occlusion", "Sobol")}
+    return (
+        "**An absence and its baseline.** Masking with silence cannot show the gap itself: cells of silence are replaced by "
+        f"silence, and a method without sign gives them the least of all ({area['Sobol', 'silence']:.2f} for Sobol, where 0.5 "
+        f"is chance). Occlusion gets {area['Occlusion', 'silence']:.2f} there: it sees what further gaps do, not what this one "
+        f"does. With an average clip: Sobol {area['Sobol', 'average clip']:.2f}, Occlusion "
+        f"{area['Occlusion', 'average clip']:.2f}. The largest areas: Sobol with {best['Sobol']}, Occlusion with "
+        f"{best['Occlusion']}."
+    )
+
+
+def agreement_section(found: Found, everything: Judged) -> Section:
+    """Does faithfulness agree with truth?"""
+    tables = {"all": agreement(everything), "without-controls": agreement(everything, controls=False)}
+    rows = [{"trial": name} | row for name, one in found.items() for row in agreement(one).to_dict("records")]
+    tables["trials"] = pd.DataFrame(rows)
+    return Section(
+        "agreement", "Does faithfulness agree with truth?",
+        "For each clip methods are ranked by a metric of faithfulness, and by the ROC area; `per_clip` is the mean over clips "
+        "of the correlation of these ranks with its interval, `of_means` that of the mean ranks. Deletion counts downwards. "
+        "A metric of faithfulness need not agree: it asks what the model does when cells go, which is another question where "
+        "a model needs only a part of the cause, or where the masks are strange to it.",
+        asks="Does faithfulness rank the methods as the truth does?", answer=agreed(tables["without-controls"]), tables=tables,
+    )  # fmt: skip
+
+
+def agreed(table: pd.DataFrame) -> str:
+    """The correlations in words, with the controls left out."""
+    said = []
+    for row in table.to_dict("records"):
+        if np.isnan(row["low"]):
+            said.append(f"{row['metric']}: too few clips to say")
+            continue
+        word = "yes" if row["low"] > 0 else "the other way round" if row["high"] < 0 else "not significantly"
+        said.append(
+            f"{row['metric']}: {word}, {row['per_clip']:.2f} [{row['low']:.2f}, {row['high']:.2f}] over {row['n']} clips"
+        )
+    return f"Without the controls, by rank correlation on each clip: {'; '.join(said)}."
+
+
+def is_quick(settings: Settings) -> bool:
+    """Whether these are the settings of `--quick`."""
+    return settings.clips == QUICK.clips
