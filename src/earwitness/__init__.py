@@ -32,7 +32,7 @@ _WHERE = {
         *("Budget", "Explainer", "Loudness", "Random"),
         *("HSIC", "KernelSHAP", "LIME", "Occlusion", "RISE", "Shapley", "Sobol"),
         *("ExpectedGradients", "Gradient", "GradientInput", "GradientSHAP", "IntegratedGradients"),
-        *("Saliency", "SmoothGrad", "GradCAM", "HiResCAM"),
+        *("Saliency", "SmoothGrad", "GradCAM", "HiResCAM", "ScoreCAM"),
     ),
     "progress_bars": ("progress",),
     "studies.explaining": ("explain",),

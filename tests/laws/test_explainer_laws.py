@@ -63,7 +63,7 @@ LAWS = {
     "gradient shap, noise": (ew.GradientSHAP(noise=0.1), None),
 }
 CONTROLS = {ew.Random, ew.Loudness}  # which know nothing of the model
-OF_LAYERS = {ew.GradCAM, ew.HiResCAM}  # which answer no game, and no question about anything else
+OF_LAYERS = {ew.GradCAM, ew.HiResCAM, ew.ScoreCAM}  # which answer no game, and no question about anything else
 
 
 @pytest.mark.parametrize("seed", [0, 1])

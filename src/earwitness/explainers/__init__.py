@@ -16,6 +16,7 @@ from earwitness.explainers.occlusion import Occlusion
 from earwitness.explainers.random_control import Random
 from earwitness.explainers.rise import RISE
 from earwitness.explainers.saliency import Saliency
+from earwitness.explainers.score_cam import ScoreCAM
 from earwitness.explainers.shapley import Shapley
 from earwitness.explainers.smooth_grad import SmoothGrad
 from earwitness.explainers.sobol import Sobol
@@ -23,7 +24,7 @@ from earwitness.explainers.sobol import Sobol
 METHODS = (
     *(Sobol, Shapley, KernelSHAP, LIME, HSIC, RISE, Occlusion),
     *(Saliency, Gradient, GradientInput, SmoothGrad, IntegratedGradients, ExpectedGradients, GradientSHAP),
-    *(GradCAM, HiResCAM),
+    *(GradCAM, HiResCAM, ScoreCAM),
     *(Loudness, Random),
 )
 
@@ -47,6 +48,7 @@ __all__ = [
     "Occlusion",
     "Random",
     "Saliency",
+    "ScoreCAM",
     "Shapley",
     "SmoothGrad",
     "Sobol",
