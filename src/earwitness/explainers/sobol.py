@@ -56,7 +56,7 @@ class Sobol(Sampled):
     `others`: "first_order", and "first_order_stderr", "signed_stderr". A score that does not change gives zeros and a warning.
 
     Cost: designs x (components + 1) evaluations for each baseline. Memory: at most 32 blocks of 16 (components + 2)^2 bytes
-    (2 MB for 64 components), however many the designs; where they are few, 8 (components + 2) bytes each.
+    (2 MB for 64 components) are kept, however many the designs; at the peak, while asking, 44 MB for 32,768 or 65,536.
     With 64 components and 32 designs, on `models/tones` ranks correlate 0.97 with the converged ones and values are 9 % off
     (published setting: 0.93 and 30 %); on a clip of `models/esc10`, 0.93 and 26 % (0.93 and 18 %). See
     `benchmarks/estimators.py`; the standard errors say how it is for yours.
