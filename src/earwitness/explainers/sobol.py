@@ -57,9 +57,9 @@ class Sobol(Sampled):
 
     Cost: designs x (components + 1) evaluations for each baseline. Memory: at most 32 blocks of 16 (components + 2)^2 bytes
     (2 MB for 64 components) are kept, however many the designs; at the peak, while asking, 44 MB for 32,768 or 65,536.
-    Evaluations to a rank correlation of 0.95 with the converged map of 64 components, beside the published setting: 486 and 2,076 on
-    synthetic sounds, 681 and 1,945 on a real mixture against its noise floor, more than 3,120 on the same against silence
-    (`benchmarks/estimators.py`). The standard errors say how it is for yours.
+    Evaluations to a rank correlation of 0.95 with the converged map of 64 components, beside the published setting: 486 and
+    2,076 on synthetic sounds, 681 and 1,945 on a real mixture against its noise floor, more than 3,120 on the same against
+    silence (`benchmarks/estimators.py`). The standard errors say how it is for yours.
     Source: Fel et al. (2021), "Look at the Variance!"; see `numerics.sobol_indices` for the estimators.
     Differs: the second design matrix is not evaluated, as no estimator uses it; the default estimator and sampler (see
     `paper`); a constant score gives 0, not NaN; amplitude is centred on the clip as it is, where the well-known
