@@ -13,8 +13,15 @@ from typing import Any
 
 from earwitness.studies.pages import Page, Section
 from earwitness.studies.truth.families import FAMILIES
-from earwitness.studies.truth.leaderboard import judged, pooled, told
-from earwitness.studies.truth.report import agreement_section, family_section, front, is_quick, leaderboard_section
+from earwitness.studies.truth.leaderboard import judged, pooled
+from earwitness.studies.truth.report import (
+    agreement_section,
+    baseline_section,
+    family_section,
+    front,
+    is_quick,
+    leaderboard_section,
+)
 from earwitness.studies.truth.trials import QUICK, Settings, Study
 
 __all__ = ["FAMILIES", "QUICK", "Result", "Settings", "Study", "run"]
@@ -36,16 +43,17 @@ def run(study: Study, families: tuple[str, ...] = tuple(FAMILIES)) -> Result:
     families: names of `FAMILIES`; those whose recordings are missing are left out, and the page says so.
     """
     trials = {family: FAMILIES[family][1](study) for family in families}
-    found = {}
-    for trial in (trial for several in trials.values() for trial in several):
+    every, found = [trial for several in trials.values() for trial in several], {}
+    for trial in every:
         study.say(f"{trial.name}: explaining {len(trial.clips)} clips")
         found[trial.name] = judged(study, trial)
-        study.say(f"{trial.name}: {told(found[trial.name])}")
+        study.say(f"{trial.name}: {found[trial.name].told}")
     everything = pooled(found.values())
     families_told = [family_section(study, family, several, found) for family, several in trials.items() if several]
     sections = [leaderboard_section(study, found, everything), *families_told, agreement_section(found, everything)]
+    sections.append(baseline_section(study, every))
     quick, failures = is_quick(study.settings), len(everything.everything.failures)
-    ranks = {str(name): float(rank) for name, rank in everything.ranks().items()}
+    ranks = {str(name): float(rank) for name, rank in everything.ranks.items()}
     record = {
         "study": "truth", "seed": study.settings.seed, "quick": quick, "out": str(study.out), "left_out": study.notes,
         "ranks": ranks, "answers": {section.name: section.answer for section in sections if section.answer},

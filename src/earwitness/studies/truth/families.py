@@ -8,6 +8,8 @@
 | drawn | parts of ESC-10 with a stroke on the spectrogram | trained here to hear the stroke | the cells that it crosses |
 
 All clips are held out, and only those that the classifier names rightly are explained: of a wrong answer the cause is unknown.
+Cells of marked clips are replaced by the clip's noise floor, or an average clip: networks that never met silence answer to holes
+in a way that has nothing to do with what was in them.
 """
 
 from collections.abc import Callable, Sequence
@@ -53,9 +55,9 @@ TEXTS = {
     "gap": (
         "0.15 to 0.3 s are digital silence. Truth: the time span, at all frequencies. The cause is an absence: to remove it, "
         "something has to be put in, and a baseline of silence puts in what is there already, so that no mask ever takes the gap "
-        "away. Silence elsewhere makes further gaps, for which the model was trained. So the cells are replaced by an average "
-        f"clip here (the mean of each frequency over {AVERAGED} unmarked clips of the training folds); what other baselines show "
-        "stands below."
+        "away, while silence elsewhere makes further gaps. The noise floor is the level that a tenth of the frames stay below, "
+        "and the gap may be longer than that. So cells are replaced by an average clip here: the mean of each frequency over "
+        f"{AVERAGED} unmarked clips of the training folds."
     ),
     "stroke": (
         "A scribble on the spectrogram: a sine that glides between 300 Hz and 3.5 kHz along seven corners for 1.4 s, 6 dB below "
@@ -141,7 +143,7 @@ def _marked(study: Study, family: str, artefacts: Sequence[Artefact]) -> list[Tr
             "none of them marked": named_rightly(classifier, [clip.bare for clip in heard], labels),
         })  # fmt: skip
         found = [clip for clip, ok, marked in zip(heard, right, lot.marked, strict=True) if ok and marked]
-        cut = study.grid(average_clip(study)) if isinstance(artefact, Gap) else study.grid()
+        cut = study.grid(average_clip(study) if isinstance(artefact, Gap) else "noise")
         name = artefact.name
         trials.append(
             Trial(

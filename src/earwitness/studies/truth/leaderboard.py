@@ -7,6 +7,7 @@ stand side by side in one comparison, so that a trial counts as much as it has c
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from earwitness.naming import kebab
 from earwitness.questions import AudioQuestion, ask
 from earwitness.statistics import Interval, mean_interval, rank_stability
 from earwitness.studies.comparing import compare
+from earwitness.studies.comparing_rows import NOT_APPLICABLE
 from earwitness.studies.comparison import DIRECTIONS, Comparison, readable
 from earwitness.studies.truth.trials import Planted, Settings, Study, Trial
 
@@ -77,19 +79,33 @@ class Judged:
         controls = kebab(Random), kebab(Loudness)
         return cls(Comparison(table, *controls, notes), Comparison(table[table["metric"] == ROC], *controls))
 
+    @cached_property
     def ranks(self) -> pd.Series:
         """Mean ranks by ROC area, best first; empty where there is nothing to rank."""
         return self.roc.ranks(ROC) if self.roc.ranked(ROC) else pd.Series(dtype=float)
 
+    @cached_property
+    def told(self) -> str:
+        """The verdict by ROC area, and what the controls have to do with it."""
+        text = f"By ROC area, {self.roc.verdict(ROC).removeprefix(f'{ROC}: ')} {beyond_controls(self)}"
+        if len(self.ranks) and self.ranks.index[0] in (self.roc.loudness, self.roc.random):
+            text += f" A control has the best mean rank: {self.ranks.index[0]}, which knows nothing of the model."
+        return text
+
 
 def judged(study: Study, trial: Trial) -> Judged:
-    """All methods on a trial, called by their names alone; rows that are in the folder of the run are not computed again."""
+    """All methods on a trial, called by their names alone; those that need other components (a layer, say) are left out.
+
+    Rows that are in the folder of the run are not computed again.
+    """
     found = compare(
         trial.classifier, trial.clips, methods_of(study.settings), metrics_of(study.settings),
         study.out / "shards" / trial.name, components=trial.components, jobs=study.jobs, progress=study.progress,
     )  # fmt: skip
-    short = {name: found.table[name].str.partition(":")[0] for name in ("explainer", "metric")}
-    return Judged.of(found.table.assign(**short), found.notes)
+    table: Any = found.table
+    short = {name: table[name].str.partition(":")[0] for name in ("explainer", "metric")}
+    strange = (table["status"] == NOT_APPLICABLE).groupby(short["explainer"]).transform("all")
+    return Judged.of(table.assign(**short)[~strange], found.notes)
 
 
 def settings_of(study: Study, found: Judged) -> pd.DataFrame:
@@ -128,7 +144,7 @@ def standings(found: Judged) -> pd.DataFrame:
 
 def by_trial(found: Mapping[str, Judged], everything: Judged) -> pd.DataFrame:
     """A row for each method: mean ROC area with its interval, and mean rank, in each trial; best first over all."""
-    table = pd.DataFrame({"explainer": everything.ranks().index})
+    table = pd.DataFrame({"explainer": everything.ranks.index})
     for trial, one in found.items():
         rows = one.roc.summary().set_index("explainer").reindex(table["explainer"])
         table[trial] = [
@@ -150,16 +166,6 @@ def beyond_controls(found: Judged) -> str:
                 said.append(f"significantly {word} than {control.capitalize()}: {names or 'none'}")
     text = "; ".join(said)
     return f"{text[0].upper()}{text[1:]} (Holm-corrected Wilcoxon tests)."
-
-
-def told(found: Judged) -> str:
-    """The verdict by ROC area, and what the controls have to do with it."""
-    verdict = found.roc.verdict(ROC).removeprefix(f"{ROC}: ")
-    text = f"By ROC area, {verdict} {beyond_controls(found)}"
-    ranks = found.ranks()
-    if len(ranks) and ranks.index[0] in (found.roc.loudness, found.roc.random):
-        text += f" A control has the best mean rank: {ranks.index[0]}, which knows nothing of the model."
-    return text
 
 
 def agreement(found: Judged, controls: bool = True) -> pd.DataFrame:

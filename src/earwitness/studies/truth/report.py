@@ -1,13 +1,16 @@
 """The page of the study, as sections: the leaderboard, a section for each family, and whether faithfulness agrees."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
+from earwitness.components.base import Baseline
 from earwitness.explainers import Loudness, Occlusion, Random, Sobol
 from earwitness.metrics import ROCArea, on_cause
+from earwitness.naming import kebab
 from earwitness.studies.comparing import compare
 from earwitness.studies.pages import Heat, Page, Picture, Section
 from earwitness.studies.truth.families import FAMILIES, average_clip
@@ -21,11 +24,10 @@ from earwitness.studies.truth.leaderboard import (
     methods_of,
     settings_of,
     standings,
-    told,
 )
 from earwitness.studies.truth.trials import QUICK, Settings, Study, Trial
 
-BASELINES = ("silence", "noise floor", "mean over time", "average clip")
+MARKED = ("cheats", "drawn")  # families
 ENOUGH = 0.95  # how often a cheat has to be right with its mark
 Found = Mapping[str, Judged]
 
@@ -58,8 +60,8 @@ def leaderboard_section(study: Study, found: Found, everything: Judged) -> Secti
         "leaderboard", "Leaderboard",
         f"{clips} clips of {len(found)} trials; a trial counts as much as it has clips. By trial: the mean ROC area with its "
         "interval, and in brackets the mean rank (1 is best).",
-        asks="Which methods point at the cause?", answer=told(everything), tables=tables,
-        pictures={"ranks": everything.roc.picture(ROC)} if len(everything.ranks()) else {},
+        asks="Which methods point at the cause?", answer=everything.told, tables=tables,
+        pictures={"ranks": everything.roc.picture(ROC)} if len(everything.ranks) else {},
     )  # fmt: skip
 
 
@@ -70,13 +72,10 @@ def family_section(study: Study, family: str, trials: list[Trial], found: Found)
         one = found[trial.name]
         head = f"**{trial.title}.** " if len(trials) > 1 else ""
         texts.append(f"{head}{trial.text} {heard(trial)}")
-        answers.append(f"{trial.title}: {told(one)}" if len(trials) > 1 else told(one))
+        answers.append(f"{trial.title}: {one.told}" if len(trials) > 1 else one.told)
         tables[f"{trial.name}-accuracy"] = trial.accuracy
         tables[f"{trial.name}-methods"] = standings(one).merge(lifts(trial, one), on="explainer")
-        pictures[trial.name] = picture(study, trial)
-    if "gap" in found and family == "cheats":
-        tables["gap-baselines"] = table = gap_baselines(study, next(trial for trial in trials if trial.name == "gap"))
-        texts.append(_on_baselines(table))
+        pictures[trial.name] = picture(study, trial, one)
     return Section(
         family, FAMILIES[family][0], "\n\n".join(texts), asks=f"{FAMILIES[family][0]}: which methods find the cause?",
         answer=" ".join(answers), tables=tables, pictures=pictures,
@@ -90,14 +89,14 @@ def heard(trial: Trial) -> str:
         f"right in {row['right']:.1%} [{row['low']:.1%}, {row['high']:.1%}] {row['clips']} (n = {row['n']})"
         for row in (with_cause, without)
     )
-    if trial.family not in ("cheats", "drawn"):
+    if trial.family not in MARKED:
         return f"The model is {said}."
     if with_cause["right"] >= ENOUGH and without["low"] <= 0.5 <= without["high"]:
         return f"The model is {said}: it goes by the mark, and by nothing else."
     return f"The model is {said}: below {ENOUGH:.0%}, or not at chance without the mark, so other things count as well."
 
 
-def picture(study: Study, trial: Trial) -> Picture:
+def picture(study: Study, trial: Trial, found: Judged) -> Picture:
     """The first clip: what the network is given, its true cause, and every method's map."""
     clip = trial.clips[0]
     question = asked(trial, clip)
@@ -111,7 +110,9 @@ def picture(study: Study, trial: Trial) -> Picture:
         Heat(features, (places[0], places[1]), clip.label),
         Heat(cause, cells, "the true cause", "importance"),
     ]
-    for method in methods_of(study.settings)[: study.settings.maps]:
+    names = list(found.roc.scores(ROC).columns)
+    drawn = [method for method in methods_of(study.settings) if kebab(type(method)) in names]
+    for method in drawn[: study.settings.maps]:
         explanation = method(question)
         area = ROCArea()(question, explanation)
         panels.append(Heat(explanation.values, cells, f"{explanation.method}: {area:.2f}", explanation.kind))
@@ -120,43 +121,44 @@ def picture(study: Study, trial: Trial) -> Picture:
     )
 
 
-def gap_baselines(study: Study, trial: Trial) -> pd.DataFrame:
-    """What different baselines make of an absence: mean ROC areas of a signed method and of one without sign."""
-    rows = []
-    sobol = next(method for method in methods_of(study.settings) if isinstance(method, Sobol))
-    named = {
-        "silence": "silence",
-        "noise floor": "noise",
-        "mean over time": "mean",
-        "average clip": average_clip(study),
-    }
-    for name, baseline in named.items():
-        found = compare(
-            trial.classifier, trial.clips, [Occlusion(), sobol, Loudness(), Random(study.settings.seed)], [ROCArea()],
-            study.out / "shards" / "gap-baselines", components=study.grid(baseline), jobs=study.jobs, progress=study.progress,
-        )  # fmt: skip
-        summary = found.summary().iloc[:2]
-        rows += [
-            {"baseline": name, "method": type(method).__name__, "roc_area": mean, "low": low, "high": high}
-            for method, (mean, low, high) in zip(
-                (Occlusion(), sobol), summary[["mean", "low", "high"]].to_numpy(), strict=True
-            )
-        ]
-    return pd.DataFrame(rows)
+def baseline_section(study: Study, trials: list[Trial]) -> Section:
+    """What different baselines make of the same clips: mean ROC areas of a signed method, and of one without sign."""
+    rows, methods = [], (Occlusion(), Sobol(max(2, study.settings.evaluations // 250), seed=study.settings.seed))
+    for trial in trials:
+        baselines: dict[str, Baseline] = {"silence": "silence", "noise floor": "noise", "mean over time": "mean"}
+        if trial.family in MARKED:
+            baselines["average clip"] = average_clip(study)
+        for name, baseline in baselines.items():
+            study.say(f"{trial.name}: with {name} as baseline")
+            summary = compare(
+                trial.classifier, trial.clips, [*methods, Loudness(), Random(study.settings.seed)], [ROCArea()],
+                study.out / "shards" / f"{trial.name}-baselines", components=study.grid(baseline),
+                jobs=study.jobs, progress=study.progress,
+            ).summary()  # fmt: skip
+            for method, (mean, low, high) in zip(methods, summary[["mean", "low", "high"]].to_numpy()[:2], strict=True):
+                known = {"trial": trial.name, "baseline": name, "method": type(method).__name__}
+                rows.append(known | {"roc_area": mean, "low": low, "high": high})
+    table = pd.DataFrame(rows)
+    return Section(
+        "baselines", "What is put in the place of a cell",
+        "The same clips and the same two methods, with other things in the place of a removed cell: digital silence, the clip's "
+        "noise floor, each frequency's mean over time, and (for marked clips) an average clip. A network that was never given "
+        "silence answers to holes in a way that has nothing to do with what was in them. Where the cause is silence itself, "
+        "masking with silence cannot take it away: a method without sign then gives the gap the least, and a signed one sees "
+        "what further gaps do, not what this one does. The families use the noise floor for marks that sound, the average clip for "
+        "the gap, and silence for scenes and mixtures.",
+        asks="How much depends on the baseline?", answer=_on_baselines(table), tables={"areas": table},
+    )  # fmt: skip
 
 
 def _on_baselines(table: pd.DataFrame) -> str:
-    """The table of baselines, in words."""
-    area = table.set_index(["method", "baseline"])["roc_area"]
-    best = {method: max(BASELINES, key=lambda name: area[method, name]) for method in ("Occlusion", "Sobol")}
-    return (
-        "**An absence and its baseline.** Masking with silence cannot show the gap itself: cells of silence are replaced by "
-        f"silence, and a method without sign gives them the least of all ({area['Sobol', 'silence']:.2f} for Sobol, where 0.5 "
-        f"is chance). Occlusion gets {area['Occlusion', 'silence']:.2f} there: it sees what further gaps do, not what this one "
-        f"does. With an average clip: Sobol {area['Sobol', 'average clip']:.2f}, Occlusion "
-        f"{area['Occlusion', 'average clip']:.2f}. The largest areas: Sobol with {best['Sobol']}, Occlusion with "
-        f"{best['Occlusion']}."
-    )
+    """The areas of Sobol in words."""
+    said = []
+    sobol: Any = table[table["method"] == "Sobol"]
+    for trial, rows in sobol.groupby("trial", sort=False):
+        areas = ", ".join(f"{row['baseline']} {row['roc_area']:.2f}" for row in rows.to_dict("records"))
+        said.append(f"{trial}: {areas}")
+    return f"Mean ROC areas of Sobol. {'; '.join(said)}."
 
 
 def agreement_section(found: Found, everything: Judged) -> Section:
