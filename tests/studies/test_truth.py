@@ -159,7 +159,22 @@ def scene_study(out: Path, **options) -> Study:
 class TestScenes:
     def test_without_recordings_the_rest_runs_and_says_so(self, tmp_path):
         told: list[str] = []
-        found = run(Study(TINY, tmp_path, tmp_path / "nowhere", told.append))
+        counted: list[int] = []
+
+        def stop(rows: int, expected: int | None) -> None:
+            if len(counted) == 3:
+                raise KeyboardInterrupt
+            counted.append(rows)
+
+        with pytest.raises(KeyboardInterrupt):
+            run(Study(TINY, tmp_path, progress=stop))
+        found = run(
+            Study(TINY, tmp_path, tmp_path / "nowhere", told.append, progress=lambda rows, of: counted.append(rows))
+        )
+        assert not any("training" in line for line in told)  # the model was kept, and so was what had been explained:
+        methods, clips, metrics = len(FEW), TINY.clips, len(leaderboard.metrics_of(TINY))
+        of_baselines = 3 * 4 * clips  # baselines, methods
+        assert sum(counted) - of_baselines == methods * clips * metrics - metrics  # one was computed, but not told
         assert [section.name for section in found.sections] == ["leaderboard", "scenes", "agreement", "baselines"]
         notes = found.record["left_out"]
         assert len(notes) == 3 and all(note in told and note in found.page.summary for note in notes)
@@ -169,8 +184,8 @@ class TestScenes:
         text = (tmp_path / "README.md").read_text()
         assert [link for link in re.findall(r"\]\(([^)#]+)\)", text) if not (tmp_path / link).is_file()] == []
         # the same again, from the folder: nothing is trained, nothing explained, the same tables
-        counted: list[int] = []
-        again = run(replace_study(found, tmp_path, counted))
+        counted.clear()
+        again = run(Study(TINY, tmp_path, progress=lambda rows, of: counted.append(rows)))
         assert sum(counted) == 0
         for one, other in zip(found.sections, again.sections, strict=True):
             for name, table in one.tables.items():
@@ -188,10 +203,6 @@ class TestScenes:
         for clip in trial.clips:
             assert inside((clip.audio.samples - clip.bare.samples).double().numpy(), clip.truth) > 0.5
             assert inside(clip.bare.samples.double().numpy(), clip.truth) < 0.1
-
-
-def replace_study(found, out: Path, counted: list[int]) -> Study:
-    return Study(TINY, out, progress=lambda rows, expected: counted.append(rows))
 
 
 class TestLeaderboard:

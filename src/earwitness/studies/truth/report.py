@@ -145,8 +145,8 @@ def baseline_section(study: Study, trials: list[Trial]) -> Section:
         "noise floor, each frequency's mean over time, and (for marked clips) an average clip. A network that was never given "
         "silence answers to holes in a way that has nothing to do with what was in them. Where the cause is silence itself, "
         "masking with silence cannot take it away: a method without sign then gives the gap the least, and a signed one sees "
-        "what further gaps do, not what this one does. The families use the noise floor for marks that sound, the average clip for "
-        "the gap, and silence for scenes and mixtures.",
+        "what further gaps do, not what this one does. The families use the noise floor for marks that sound, the average clip "
+        "for the gap, and silence for scenes and mixtures.",
         asks="How much depends on the baseline?", answer=_on_baselines(table), tables={"areas": table},
     )  # fmt: skip
 
