@@ -2,7 +2,7 @@
 
 A classifier that has to tell clips with such a mark from clips without has nothing else to go by, so the mark is the cause of
 its answer, and its place is known to the sample. Levels are relative to the root-mean-square level of the clip: the tone and
-the stroke lie below it, clipping leaves it as it is, and the gap is an absence. None of them is the loudest thing in its clip.
+the stroke lie below it, clipping leaves it as it is, and the gap is an absence.
 
 | mark | sound | truth |
 |---|---|---|

@@ -44,7 +44,7 @@ def front(study: Study, quick: bool) -> Page:
         f"Methods that sample have about {s.evaluations:,} evaluations. Random knows nothing, Loudness nothing of the model. "
         "The ROC area is the chance that a cell of the cause has a larger value than one outside: 0.5 by chance, 1 at best. "
         "Intervals are 95 % bootstrap intervals over clips; p-values are corrected (Holm) over the methods." + left_out,
-        f"earwitness study truth{' --quick' if quick else ''} --seed {s.seed}",
+        f"earwitness study truth{' --quick' if quick else ''}{' --data FOLDER' if study.data else ''} --seed {s.seed}",
     )
 
 
