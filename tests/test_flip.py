@@ -93,7 +93,9 @@ def test_what_it_costs(question):
     with counting() as asked:
         found = ew.Random()(question).flip()
     counted = sum(min(question.size + 1, -(-(count + 1) // 8) * 8) for count in (found.fewest, found.enough))
-    assert asked.evaluations == counted + 2  # the ends of the explanation; sounds are not asked through the question
+    assert (
+        asked.evaluations == counted + 3
+    )  # the ends of the explanation, the decision; sounds are not asked through the question
 
 
 def test_what_cannot_flip(question, listener, tone):
@@ -108,3 +110,13 @@ def test_ready_features_have_no_sound(rows, listener, tone):
     bare = ew.Classifier(rows([(7, 21), (21, 35)]), None, ["low", "high"])
     found = ew.Occlusion()(ew.ask(bare, features, ew.Grid(4, 8))).flip()
     assert found.removed is None and found.kept is None and found.enough <= 1
+
+
+def test_a_model_that_answers_nan_decides_nothing(tone):
+    def deaf(samples):
+        level = np.sqrt(np.mean(samples**2, -1))
+        return np.stack([np.where(level > 0.1, level, np.nan), 0 * level], -1)
+
+    question = ew.ask(ew.BlackBox(deaf, 8000, ["loud", "quiet"]), tone(level=0.5)[0], ew.Segments(count=4))
+    with pytest.raises(ew.ModelError, match="NaN or infinity to some of the masked inputs"):
+        given(question, np.arange(4.0)).flip()

@@ -1,6 +1,6 @@
 """Intervals, paired tests, rank stability and corrections: closed forms, scipy as oracle, and simulated coverage."""
 
-from itertools import combinations
+from itertools import combinations, permutations, product
 
 import numpy as np
 import pytest
@@ -179,7 +179,7 @@ def test_friedman_is_scipys_and_the_formula():
 def test_friedman_at_its_ends():
     assert friedman(np.ones((5, 3))).p == 1
     agreed = friedman(np.tile([1.0, 2.0, 3.0], (6, 1)))
-    assert (agreed.p, agreed.statistic) == (0, pytest.approx(12))
+    assert (agreed.p, agreed.statistic) == (pytest.approx(6.0**-5), pytest.approx(12))
     assert friedman(-np.tile([1.0, 2.0, 3.0], (6, 1))).ranks.tolist() == [3, 2, 1]
     for values in (np.ones((1, 3)), np.ones((3, 1)), np.ones(3), [[1, np.nan], [1, 2]]):
         with pytest.raises(UsageError, match="Friedman"):
@@ -238,3 +238,12 @@ def test_what_cannot_be_compared():
         holm([0.5, 1.2])
     with pytest.raises(UsageError, match="p-values"):
         holm([0.5, np.nan])
+
+
+@pytest.mark.parametrize(("methods", "clips"), [(2, 2), (3, 3), (4, 2)])
+def test_friedman_where_all_clips_agree(methods, clips):
+    """The chance that every clip ranks as the first does: 1 / methods! for each of the others."""
+    found = friedman(np.tile(np.arange(methods), (clips, 1)) + np.arange(clips)[:, None])
+    ranked = list(product(permutations(range(methods)), repeat=clips - 1))
+    agreeing = sum(all(other == tuple(range(methods)) for other in others) for others in ranked)
+    assert found.p == pytest.approx(agreeing / len(ranked))

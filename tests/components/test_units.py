@@ -108,3 +108,10 @@ def test_layers_that_are_not_there(cnn, clip, layer, said):
         ew.ask(cnn(MEL), clip, ew.Units(layer)).components  # noqa: B018
     with pytest.raises(ew.UsageError, match="unknown cut of a layer 'frames'"):
         ew.Units("features.3", "frames")
+
+
+def test_ready_features_have_layers_as_well(cnn, clip):
+    features, bare = MEL(clip.samples[None])[0], cnn(None)
+    question, heard = ew.ask(bare, features, ew.Units("features.7")), ew.ask(cnn(MEL), clip, ew.Units("features.7"))
+    np.testing.assert_allclose(question.ends()[0], heard.ends()[0], rtol=1e-5)
+    np.testing.assert_allclose(ew.GradCAM()(question).values, ew.GradCAM()(heard).values, rtol=1e-4, atol=1e-7)

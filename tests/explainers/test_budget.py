@@ -123,3 +123,10 @@ def test_stopping_does_not_bias(name, precision):
     score = np.abs(errors.mean(0)) / np.maximum(errors.std(0, ddof=1) / np.sqrt(200), 1e-12)
     assert np.mean(score < 2) >= 0.8 and score.max() < 3.5  # of 16: 95 % are expected below 2
     assert np.mean(covered) >= 0.88
+
+
+@pytest.mark.parametrize("method", [ew.Sobol, ew.LIME, ew.GradientSHAP])
+def test_a_budget_is_of_all_baselines_together(cnn, tone, method):
+    question = ew.ask(cnn(ew.LogSTFT(8000, 256, 64)), tone()[0], ew.Grid(2, 4, baseline=("silence", "noise", "mean")))
+    found = method(until=ew.Budget(evaluations=900))(question)
+    assert 600 < found.evaluations <= 900

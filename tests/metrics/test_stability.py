@@ -174,7 +174,7 @@ def test_steepness_of_linear_methods(question):
     assert RelativeInputStability(0.2)(cut, found) == pytest.approx(MaxSensitivity(0.2)(cut, found) / 0.2, rel=1e-4)
 
 
-@pytest.mark.parametrize("layer", ["features", "network.features.1", "network.features.5", "network.head"])
+@pytest.mark.parametrize("layer", ["network.features.1", "network.features.5", "network.head"])
 def test_an_explanation_that_is_the_representation_changes_exactly_as_it(question, layer):
     def behind(q, _):
         x = q.audio.samples[None]
@@ -399,3 +399,26 @@ def test_a_loaded_explanation_has_no_method(question, metric, tmp_path):
 def test_settings_that_make_no_sense(metric, settings, message):
     with pytest.raises(ew.UsageError, match=message):
         metric(**settings)
+
+
+def test_an_interruption_while_it_is_asked_again_stays_one(monkeypatch):
+    """A method with a budget takes Ctrl-C as a reason to stop; a score of half an answer must not be stored."""
+    game = ew.Game(6, lambda m: m.sum(1))
+    explanation = ew.Sobol(until=ew.Budget(evaluations=2000))(game)
+    stopped = replace(explanation, stopped="interrupted")
+    monkeypatch.setattr(ew.Sobol, "__call__", lambda self, question: stopped)
+    for metric in (ew.metrics.RankStability(),):
+        with pytest.raises(KeyboardInterrupt):
+            metric(game, explanation)
+
+
+def test_a_stage_that_does_not_feel_the_noise(cnn, tone):
+    """Behind a dead layer nothing changes: there is nothing to be relative to."""
+    classifier = cnn(ew.LogSTFT(8000, 256, 64))
+    with torch.no_grad():
+        classifier.network.features[0].weight.zero_()
+    question = ew.ask(classifier, tone()[0], ew.Units("features.2"), "low")
+    explanation = ew.Loudness()(question)
+    for metric in (ew.metrics.LocalLipschitz(samples=1), ew.metrics.RelativeInputStability(samples=1)):
+        with pytest.raises(ew.UsageError, match="does not change under the noise"):
+            metric(question, explanation)

@@ -29,7 +29,7 @@ from earwitness.metrics import Deletion, PointingGame, Score
 from earwitness.questions import counting
 from earwitness.statistics import holm, mean_interval, paired_difference
 from earwitness.studies import shards as shards_module
-from earwitness.studies.comparing import _Run, compare
+from earwitness.studies.comparing import _named, _Run, compare
 from earwitness.studies.comparing_rows import Plan
 from earwitness.studies.comparison import Comparison, _groups, tidy
 from earwitness.studies.shards import SCHEMA, Shards
@@ -588,3 +588,15 @@ class TestFindings:
             whole_run.verdict("delation")
         with pytest.raises(UsageError, match="nothing to draw"):
             made({"a": np.array([1.0]), "random": np.array([0.0])}).plot()
+
+
+def test_without_clips(tmp_path):
+    with pytest.raises(ew.UsageError, match="there are no clips"):
+        ew.compare(ew.Classifier(torch.nn.Identity(), ew.Waveform(8000), ["a"]), [], METHODS, METRICS, tmp_path)
+
+
+def test_defaults_have_no_name():
+    assert list(_named([ew.metrics.Comprehensiveness(), ew.metrics.SensitivityN()], "metric")) == [
+        "comprehensiveness",
+        "sensitivity-n",
+    ]

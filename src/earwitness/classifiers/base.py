@@ -6,6 +6,7 @@ A stage is named by a word: `waveform`, `features` (what the network eats), `fro
 end), or `network.<module path>` (behind a layer).
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -203,6 +204,19 @@ def _hook(module: nn.Module, change: Callable) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+def copied(classifier: Classifier) -> Classifier:
+    """A copy that may be changed; `ModelError` where it can't be made."""
+    try:
+        return copy.deepcopy(classifier)
+    except (RuntimeError, TypeError) as error:
+        raise ModelError(f"the classifier cannot be copied, and itself must not change: {error}") from error
+
+
+def stage_of(layer: str) -> str:
+    """The stage behind a layer, given by its path with or without "network" in front."""
+    return layer if layer == "network" or layer.startswith("network.") else f"network.{layer}"
 
 
 @contextmanager

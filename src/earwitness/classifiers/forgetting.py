@@ -7,15 +7,14 @@ Source: Adebayo et al. (2018), "Sanity checks for saliency maps".
 Differs: permuted, where the paper draws the initial weights again, which are not known for a network that came from a file.
 """
 
-import copy
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import numpy as np
 import torch
 
-from earwitness.classifiers.base import Classifier
-from earwitness.errors import ModelError, UsageError, unknown
+from earwitness.classifiers.base import Classifier, copied
+from earwitness.errors import UsageError, unknown
 
 ORDERS = ("cascading", "independent")
 
@@ -39,10 +38,7 @@ def randomised(classifier: Classifier, names: Iterable[str], seed: int = 0) -> C
     alone, not on which others are named. Raises `ModelError` where the network cannot be copied.
     """
     known = layers(classifier)
-    try:
-        twin = copy.deepcopy(classifier)
-    except (RuntimeError, TypeError) as error:
-        raise ModelError(f"the classifier cannot be copied, and its own weights must not change: {error}") from error
+    twin = copied(classifier)
     for name in names:
         if name not in known:
             raise unknown("layer", name, known)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from earwitness.audio import Audio
 from earwitness.axes import Axis, counted
-from earwitness.classifiers.base import Classifier
+from earwitness.classifiers.base import Classifier, stage_of
 from earwitness.components.base import Components, Factorization, Regions, features_of
 from earwitness.components.baselines import baseline_features
 from earwitness.errors import UsageError, unknown
@@ -42,7 +42,7 @@ class Units(Factorization):
             raise unknown("cut of a layer", self.by, CUTS)
 
     def __call__(self, classifier: Classifier, clip: Audio | Tensor) -> Components:
-        stage = self.layer if self.layer.startswith("network") else f"network.{self.layer}"
+        stage = stage_of(self.layer)
         _, axes = features_of(classifier, clip)
         with torch.no_grad():
             x = classifier.at(stage, (clip.samples if isinstance(clip, Audio) else clip)[None])[0]

@@ -51,11 +51,13 @@ class Explainer(ABC):
 
     kind: of its numbers: "share", "effect", "importance" or "mask".
     stage: the stage it needs ("features", say), "input" if it looks at the input itself, or None.
+    per_baseline: whether its cost is paid for each baseline again.
     axioms: which laws it claims: "dummy" (no effect: 0), "symmetry" (equal components: equal values), "completeness".
     """
 
     kind: ClassVar[str]
     stage: ClassVar[str | None] = None
+    per_baseline: ClassVar[bool] = True
     axioms: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
@@ -68,7 +70,8 @@ class Explainer(ABC):
 
     def expected(self, question: Question) -> int | None:
         """How many evaluations an answer takes in all, for whoever watches; None where nobody knows."""
-        return (self.cost(question.size) + 2) * len(question.baselines)
+        baselines = len(question.baselines)
+        return self.cost(question.size) * (baselines if self.per_baseline else 1) + 2 * baselines
 
     @final
     def __call__(self, question: Question) -> Explanation:
@@ -185,7 +188,8 @@ class Sampled(Explainer):
         """How many evaluations may be spent on each baseline beside its ends; 0 where a budget does not say."""
         if self.until is None:
             return self.points(question.size) * self.price(question.size)
-        return (self.until.evaluations or 0) // len(question.baselines) - 2
+        paid = len(question.baselines) if self.per_baseline else 1
+        return ((self.until.evaluations or 0) - 2 * len(question.baselines)) // paid
 
     def needed(self, size: int) -> int:
         """How many points there are to be before the first look at an answer."""
@@ -223,7 +227,8 @@ class Sampled(Explainer):
     def _until(self, question: Question, budget: Budget) -> Attribution:
         """Sample block after block until the budget says stop; as many again in each when there are too many to keep."""
         start, rng = time.monotonic(), np.random.default_rng(self.seed)
-        left = _affordable(budget, self.price(question.size), question)
+        paid = len(question.baselines) if self.per_baseline else 1
+        left = _affordable(budget, self.price(question.size) * paid, question)
         size = max(1, min(self.needed(question.size), left) // FIRST)
         blocks: list[Sums] = []
         while True:

@@ -34,6 +34,7 @@ class ExpectedGradients(Sampled):
     until: Budget | None = None
 
     kind: ClassVar[str] = "share"
+    per_baseline: ClassVar[bool] = False
     axioms: ClassVar[tuple[str, ...]] = ("dummy", "symmetry", "completeness")
 
     def __post_init__(self) -> None:
@@ -45,9 +46,6 @@ class ExpectedGradients(Sampled):
 
     def price(self, size: int) -> int:
         return 1
-
-    def expected(self, question: Question) -> int | None:
-        return self.samples + 2 * len(question.baselines) if self.until is None else self.until.evaluations
 
     def draw(self, question: Question, points: int, rng: np.random.Generator) -> Sums:
         along = (np.arange(points) + rng.random(points)) / points

@@ -26,14 +26,12 @@ class Gradient(Explainer):
     """
 
     kind: ClassVar[str] = "effect"
+    per_baseline: ClassVar[bool] = False  # the slope is asked at the clip alone
     stage: ClassVar[str | None] = "input"
     axioms: ClassVar[tuple[str, ...]] = ("dummy", "symmetry")
 
     def cost(self, size: int) -> int:
         return 1
-
-    def expected(self, question: Question) -> int:
-        return 1 + 2 * len(question.baselines)  # the slope is asked at the clip alone
 
     def attribute(self, question: Question) -> Attribution:
         slope = question.slope(question.x[None])[0]

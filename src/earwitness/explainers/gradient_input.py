@@ -32,6 +32,9 @@ class GradientInput(Explainer):
     kind: ClassVar[str] = "effect"
     axioms: ClassVar[tuple[str, ...]] = ("dummy", "symmetry")
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "per_baseline", not self.published)
+
     @classmethod
     def paper(cls) -> "GradientInput":
         """The published form: the gradient times the input itself."""
@@ -39,9 +42,6 @@ class GradientInput(Explainer):
 
     def cost(self, size: int) -> int:
         return 1
-
-    def expected(self, question: Question) -> int:
-        return 3 * len(question.baselines) if not self.published else 1 + 2 * len(question.baselines)
 
     def attribute(self, question: Question) -> Attribution:
         if self.published:

@@ -47,6 +47,7 @@ class GradientSHAP(Sampled):
     until: Budget | None = None
 
     kind: ClassVar[str] = "share"
+    per_baseline: ClassVar[bool] = False
     axioms: ClassVar[tuple[str, ...]] = ("dummy", "symmetry", "completeness")
 
     def __post_init__(self) -> None:
@@ -65,9 +66,6 @@ class GradientSHAP(Sampled):
 
     def price(self, size: int) -> int:
         return 1
-
-    def expected(self, question: Question) -> int | None:
-        return self.samples + 2 * len(question.baselines) if self.until is None else self.until.evaluations
 
     def draw(self, question: Question, points: int, rng: np.random.Generator) -> Sums:
         """Sum of the weighted slopes, gathered by component; a bounded number of points at a time."""

@@ -28,12 +28,10 @@ class HiResCAM(Explainer):
     """
 
     kind: ClassVar[str] = "importance"
+    per_baseline: ClassVar[bool] = False  # the slope is asked at the clip alone
 
     def cost(self, size: int) -> int:
         return 1
-
-    def expected(self, question: Question) -> int:
-        return 1 + 2 * len(question.baselines)  # the slope is asked at the clip alone
 
     def attribute(self, question: Question) -> Attribution:
         x = of_a_layer(question)

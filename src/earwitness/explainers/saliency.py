@@ -24,14 +24,12 @@ class Saliency(Explainer):
     """
 
     kind: ClassVar[str] = "importance"
+    per_baseline: ClassVar[bool] = False  # the slope is asked at the clip alone
     stage: ClassVar[str | None] = "input"
     axioms: ClassVar[tuple[str, ...]] = ("dummy", "symmetry")
 
     def cost(self, size: int) -> int:
         return 1
-
-    def expected(self, question: Question) -> int:
-        return 1 + 2 * len(question.baselines)  # the slope is asked at the clip alone
 
     def attribute(self, question: Question) -> Attribution:
         slope = question.slope(question.x[None])[0]

@@ -42,6 +42,7 @@ class SmoothGrad(Sampled):
     until: Budget | None = None
 
     kind: ClassVar[str] = "importance"
+    per_baseline: ClassVar[bool] = False
     stage: ClassVar[str | None] = "input"
     axioms: ClassVar[tuple[str, ...]] = ("dummy",)
 
@@ -55,9 +56,6 @@ class SmoothGrad(Sampled):
 
     def price(self, size: int) -> int:
         return 1
-
-    def expected(self, question: Question) -> int | None:
-        return self.samples + 2 * len(question.baselines) if self.until is None else self.until.evaluations
 
     def draw(self, question: Question, points: int, rng: np.random.Generator) -> Sums:
         """Sum of the slopes `[x]` at noisy copies, a bounded number at a time."""

@@ -25,9 +25,17 @@ def method_of(explanation: Record) -> Callable[[Question], Record]:
     return explanation.explainer
 
 
+def answer(method: Callable[[Question], Record], question: Question) -> Record:
+    """What a method answers; an interruption, which a method with a budget takes as a reason to stop, stays one."""
+    found = method(question)
+    if found.stopped == "interrupted":
+        raise KeyboardInterrupt
+    return found
+
+
 def values_again(explanation: Record, question: Question) -> np.ndarray:
     """`[*shape]`: what the same method answers to another question; `UsageError` where it has other components."""
-    found = method_of(explanation)(question)
+    found = answer(method_of(explanation), question)
     if found.shape != explanation.shape:
         raise UsageError(
             f"asked again, the clip has {list(found.shape)} components instead of {list(explanation.shape)}: it is cut along "
@@ -50,12 +58,22 @@ def noisy(question: AudioQuestion, radius: float, samples: int, seed: int) -> It
     """
     generator = torch.Generator().manual_seed(seed)
     clip = question.audio
-    own = clip.samples if isinstance(clip, Audio) else clip
+    own = question.given
     for _ in range(samples):
         noise = torch.randn(own.shape, generator=generator).to(own)
         other = own + radius * noise * (own.norm() / noise.norm())
         other = clip.with_samples(other, f"noise of {radius:g} rms added") if isinstance(clip, Audio) else other
         yield replace(question, audio=other, target=question.resolved)
+
+
+def distance(question: AudioQuestion, other: AudioQuestion) -> float:
+    """How far what stands at the stage moved: a Euclidean norm; `UsageError` where it did not."""
+    found = float((other.x - question.x).norm())
+    if not found:
+        raise UsageError(
+            f"what stands at {question.components.stage} does not change under the noise: ask at another stage"
+        )
+    return found
 
 
 def moved(explanation: Record, question: Question) -> tuple[float, float]:

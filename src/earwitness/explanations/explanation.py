@@ -73,7 +73,7 @@ class Explanation(Record):
 
         Both in the order of the explanation, the largest first (for importances with `signed`, of those that argue for the
         target); so a better explanation needs fewer. With the new decision, and both sounds.
-        Cost: up to 2 (components + 1) evaluations for each baseline, and two for the sounds. Raises `UsageError` where the
+        Cost: up to 2 (components + 1) + 1 evaluations for each baseline, and two for the sounds. Raises `UsageError` where the
         model decides for another label than the explained one, and for games.
         """
         return flip(self)

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from earwitness.audio import Audio
 from earwitness.errors import UsageError
 from earwitness.explanations import places
 from earwitness.explanations.listening import Heard, listen
-from earwitness.questions import AudioQuestion
+from earwitness.questions import AudioQuestion, decision, decisions
 
 if TYPE_CHECKING:
     from earwitness.explanations.explanation import Explanation
@@ -64,22 +63,15 @@ def flip(explanation: "Explanation") -> Flip:
         raise UsageError(
             "a decision needs a classifier and its clip: this explanation is of a game, or has no question"
         )
-    decision, target = int(_decide(question, question.clip_logits[None])[0]), question.resolved
-    labels = question.classifier.labels
-    if decision != target.index:
-        raise UsageError(
-            f"the model says {labels[decision]!r}, and what is explained is {target.name(labels)!r}: there is no decision "
-            f"for it that could flip. Explain {labels[decision]!r}"
-        )
+    own, labels = decision(question), question.classifier.labels
     rank = places.order(places.directed(explanation, against=False))
-    fewest, becomes = _first(question, lambda count: rank >= count, lambda found: found != decision)
-    enough, _ = _first(question, lambda count: rank < count, lambda found: found == decision)
-    if enough is None:  # not even everything, mixed at the components' stage, is decided as the clip is
-        raise UsageError("the clip, put together from its components, is decided otherwise than the clip itself")
+    fewest, becomes = _first(question, lambda count: rank >= count, lambda found: found != own)
+    enough, _ = _first(question, lambda count: rank < count, lambda found: found == own)
+    assert enough is not None  # all components together are decided so
     alone, without = (rank < enough).astype(float), None if fewest is None else (rank >= fewest).astype(float)
     heard = isinstance(question.audio, Audio)
     return Flip(
-        labels[decision],
+        labels[own],
         question.size,
         fewest,
         "" if fewest is None else labels[becomes],
@@ -92,23 +84,13 @@ def flip(explanation: "Explanation") -> Flip:
 
 
 def _first(
-    question: AudioQuestion, mask: Callable[[np.ndarray], np.ndarray], wanted: Callable[[torch.Tensor], torch.Tensor]
+    question: AudioQuestion, mask: Callable[[np.ndarray], np.ndarray], wanted: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[int | None, int]:
     """The first count, from 0 to size, at which the decision is a wanted one; and that decision. A batch at a time."""
     for start in range(0, question.size + 1, question.batch):
         counts = np.arange(start, min(start + question.batch, question.size + 1))
-        masks = mask(counts.reshape(-1, *[1] * len(question.shape))).astype(np.float32)
-        logits = sum(question.logits(masks, number) for number in range(len(question.baselines)))
-        found = _decide(question, torch.as_tensor(logits))
-        hits = wanted(found).nonzero()
+        found = decisions(question, mask(counts.reshape(-1, *[1] * len(question.shape))))
+        hits = np.flatnonzero(wanted(found))
         if len(hits):
-            return int(counts[hits[0, 0]]), int(found[hits[0, 0]])
+            return int(counts[hits[0]]), int(found[hits[0]])
     return None, -1
-
-
-def _decide(question: AudioQuestion, logits: torch.Tensor) -> torch.Tensor:
-    """`[B]`: the label with the largest logit; for a margin, the larger of the two."""
-    target = question.resolved
-    if target.against is None:
-        return logits.argmax(1)
-    return torch.where(logits[:, target.index] >= logits[:, target.against], target.index, target.against)

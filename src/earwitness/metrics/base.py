@@ -21,7 +21,7 @@ from typing import ClassVar, cast, final
 import numpy as np
 import torch
 
-from earwitness.errors import ModelError, UsageError, positive, unknown, whole
+from earwitness.errors import UsageError, positive, unknown, whole
 from earwitness.explanations import Explanation
 from earwitness.numerics import curves
 from earwitness.numerics.curves import ranks
@@ -273,6 +273,14 @@ def best(share: float, size: int) -> int:
     return max(1, round(share * size))
 
 
+def proper_part(share: float, size: int) -> int:
+    """As `best`; `UsageError` where that is all of them, so that every set is the same."""
+    count = best(share, size)
+    if count == size:
+        raise UsageError(f"{share:.0%} of {size} components are all of them: there is only one such set")
+    return count
+
+
 def spread(change: float) -> float:
     """The change of a score that others are measured by; `UsageError` where it is 0."""
     if not change > 0:
@@ -307,10 +315,7 @@ def probabilities(question: Question, masks: np.ndarray) -> np.ndarray:
     if not isinstance(question, AudioQuestion):
         raise UsageError('a game has a score and no probabilities: take of="score", where a metric lets you')
     each = [question.logits(masks, number).double() for number in range(len(question.baselines))]
-    found = np.mean([question.classifier.probabilities(logits).numpy() for logits in each], axis=0)
-    if not np.isfinite(found).all():
-        raise ModelError("the model answers NaN or infinity to some of the masked inputs: there is no score")
-    return found
+    return np.mean([question.classifier.probabilities(logits).numpy() for logits in each], axis=0)
 
 
 def label_of(question: Question) -> int:
@@ -320,24 +325,6 @@ def label_of(question: Question) -> int:
     if question.resolved.against is not None:
         raise UsageError("a margin between two labels has no probability of its own: ask about one label")
     return question.resolved.index
-
-
-def decisions(question: Question, masks: np.ndarray) -> tuple[int, np.ndarray]:
-    """The label that the model gives the clip, and those `[B]` that it gives masks: the largest logit, mean of the baselines.
-
-    Of a margin the larger of the two. Raises `UsageError` where the clip's is not what was explained, and for a game.
-    """
-    if not isinstance(question, AudioQuestion):
-        raise UsageError("a game has a score and takes no decision: ask about a classifier")
-    given, target = np.concatenate([question.ones.cpu(), masks]), question.resolved
-    logits = np.mean([question.logits(given, number).numpy() for number in range(len(question.baselines))], axis=0)
-    rivals = np.arange(logits.shape[1]) if target.against is None else np.array([target.index, target.against])
-    first, *others = rivals[logits[:, rivals].argmax(1)]
-    if first != target.index:
-        labels = question.classifier.labels
-        meant = target.name(labels)
-        raise UsageError(f"the model says {labels[first]!r} and {meant!r} was explained: explain {labels[first]!r}")
-    return int(first), np.array(others)
 
 
 def subset_drops(

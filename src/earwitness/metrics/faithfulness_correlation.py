@@ -10,7 +10,16 @@ import numpy as np
 
 from earwitness.errors import whole
 from earwitness.explanations import Explanation
-from earwitness.metrics.base import Metric, Score, best, check_score, check_share, spread, subset_drops, values_of
+from earwitness.metrics.base import (
+    Metric,
+    Score,
+    check_score,
+    check_share,
+    proper_part,
+    spread,
+    subset_drops,
+    values_of,
+)
 from earwitness.numerics.curves import correlation
 from earwitness.questions import Question
 
@@ -19,7 +28,7 @@ from earwitness.questions import Question
 class FaithfulnessCorrelation(Metric):
     """The linear correlation of what values say of random sets of components with what the model says, -1 to 1.
 
-    share: of the components in each set, above 0 and up to 1; at least one component.
+    share: of the components in each set, above 0 and below 1; at least one component, and not all.
     subsets: how many sets, 2 or more.
     of: "score", the very number that was explained, in its unit; "probability", the target's, 0 to 1.
     seed: of the sets. Explanations of one question are judged on the same sets.
@@ -49,7 +58,7 @@ class FaithfulnessCorrelation(Metric):
 
     def __call__(self, question: Question, explanation: Explanation) -> Score:
         values = values_of(question, explanation)
-        members = np.full(self.subsets, best(self.share, question.size))
+        members = np.full(self.subsets, proper_part(self.share, question.size))
         sums, drops = subset_drops(question, self.of, values - values.min(), members, self.seed)
         spread(float(np.ptp(drops)))
         return Score(correlation(sums, drops))

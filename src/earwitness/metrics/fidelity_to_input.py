@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from earwitness.explanations import Explanation
-from earwitness.metrics.base import Metric, Score, check_share, decisions, values_of
-from earwitness.questions import Question
+from earwitness.metrics.base import Metric, Score, check_share, values_of
+from earwitness.questions import Question, decision, decisions
 
 
 @dataclass(frozen=True)
@@ -39,5 +39,6 @@ class FidelityToInput(Metric):
 
     def __call__(self, question: Question, explanation: Explanation) -> Score:
         values_of(question, explanation)
-        clip, (masked,) = decisions(question, explanation.mask(self.keep)[None])
-        return Score(float(masked == clip))
+        own = decision(question)
+        (masked,) = decisions(question, explanation.mask(self.keep)[None])
+        return Score(float(masked == own))

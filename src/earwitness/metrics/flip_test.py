@@ -11,9 +11,10 @@ from typing import ClassVar
 
 from earwitness.errors import unknown, whole
 from earwitness.explanations import Explanation
-from earwitness.metrics.base import Metric, Score, best, check_score, check_share, decisions, values_of
+from earwitness.explanations.places import directed
+from earwitness.metrics.base import Metric, Score, best, check_score, check_share, values_of
 from earwitness.numerics.curves import ranks
-from earwitness.questions import Question
+from earwitness.questions import Question, decision, decisions
 
 HOW = ("remove", "keep")
 
@@ -28,6 +29,7 @@ class FlipTest(Metric):
     count: how many they are, in numbers; instead of the share.
     seed: of the order among equal values.
 
+    The best are as in `Explanation.mask`: for importances with `signed`, those that argue for the target.
     The decision is the label of the largest logit, averaged over the baselines; for a margin the larger of its two.
     How many it takes is told by `Explanation.flip`.
     Cost: two evaluations for each baseline. Raises `UsageError` for a game, and where the model gives the clip another label
@@ -55,7 +57,9 @@ class FlipTest(Metric):
         check_score("score", self.seed)
 
     def __call__(self, question: Question, explanation: Explanation) -> Score:
-        order = ranks(values_of(question, explanation), self.seed)
+        values_of(question, explanation)
+        order = ranks(directed(explanation, against=False), self.seed)
         top = order < (self.count or best(self.share, question.size))
-        clip, (left,) = decisions(question, (top if self.how == "keep" else ~top)[None])
-        return Score(float((left == clip) == (self.how == "keep")))
+        own = decision(question)
+        (left,) = decisions(question, (top if self.how == "keep" else ~top)[None])
+        return Score(float((left == own) == (self.how == "keep")))

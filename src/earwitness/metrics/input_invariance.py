@@ -5,13 +5,13 @@ change = | explanation of g - explanation of f | / | explanation of f |,       g
 g answers to every sound exactly what f does, for the same reasons; only the zero of its features is elsewhere.
 """
 
-import copy
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from earwitness.classifiers.base import copied
 from earwitness.errors import UsageError, positive
 from earwitness.explanations import Explanation
 from earwitness.explanations.asking_again import about_a_classifier, moved
@@ -67,12 +67,11 @@ class _Shift(nn.Module):
 
 def _shifted(asked: AudioQuestion, deviations: float) -> AudioQuestion:
     """The same question about a copy of the classifier whose features are shifted."""
-    twin = copy.deepcopy(asked.classifier)
-    clip = asked.audio if isinstance(asked.audio, Tensor) else asked.audio.samples
+    twin = copied(asked.classifier)
     with torch.no_grad():
-        by = deviations * float(asked.classifier.at("features", clip[None]).std())
+        by = deviations * float(asked.classifier.at("features", asked.given[None]).std())
     twin.network.register_forward_pre_hook(lambda _, given: (given[0] - by, *given[1:]))
     if twin.frontend is None:
-        return replace(asked, classifier=twin, audio=clip + by, target=asked.resolved)
+        return replace(asked, classifier=twin, audio=asked.given + by, target=asked.resolved)
     twin.frontend.add_module("shift", _Shift(by))
     return replace(asked, classifier=twin, target=asked.resolved)

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from earwitness.errors import positive, whole
 from earwitness.explanations import Explanation
-from earwitness.explanations.asking_again import about_a_classifier, moved, noisy
+from earwitness.explanations.asking_again import about_a_classifier, distance, moved, noisy
 from earwitness.metrics.base import Metric, Score, values_of
 from earwitness.questions import Question
 
@@ -24,7 +24,7 @@ class LocalLipschitz(Metric):
     In units of the values for one unit of the input: only explanations of one kind, of one model and stage, are comparable;
     `RelativeInputStability` has no unit.
     Cost: `samples` times the method's. Raises `UsageError` for a game, where the method isn't known, where the explanation is
-    zero everywhere, and where the noisy clip has other components.
+    zero everywhere, where the noisy clip has other components, and where nothing changes at the question's stage.
     Source: Alvarez-Melis and Jaakkola (2018), "On the robustness of interpretability methods".
     Differs: noise of one level on the clip, measured behind the front end; the paper searches for the worst neighbour.
     Cannot see: whether the model is as steep there: an explanation that is true to it then ought to be. The maximum grows with
@@ -48,4 +48,4 @@ class LocalLipschitz(Metric):
         values_of(question, explanation)
         asked = about_a_classifier(question, "clip that could be a little noisier")
         others = noisy(asked, self.radius, self.samples, self.seed)
-        return Score(max(moved(explanation, other)[0] / float((other.x - asked.x).norm()) for other in others))
+        return Score(max(moved(explanation, other)[0] / distance(asked, other) for other in others))

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from earwitness.errors import positive, whole
 from earwitness.explanations import Explanation
-from earwitness.explanations.asking_again import about_a_classifier, moved, noisy
+from earwitness.explanations.asking_again import about_a_classifier, distance, moved, noisy
 from earwitness.metrics.base import Metric, Score, values_of
 from earwitness.questions import Question
 
@@ -24,7 +24,7 @@ class RelativeInputStability(Metric):
 
     At the waveform stage the input changes by exactly `radius`: then this is `MaxSensitivity` / radius.
     Cost: `samples` times the method's. Raises `UsageError` for a game, where the method isn't known, where the explanation is
-    zero everywhere, and where the noisy clip has other components.
+    zero everywhere, where the noisy clip has other components, and where nothing changes at the question's stage.
     Source: Agarwal et al. (2022), "Rethinking stability for attribution-based explanations".
     Differs: relative by norms, not element by element: one value near 0 would decide everything; neighbours that the model
         labels otherwise count as well, since the label that is explained is held fixed.
@@ -50,5 +50,5 @@ class RelativeInputStability(Metric):
         ratios = []
         for other in noisy(asked, self.radius, self.samples, self.seed):
             change, size = moved(explanation, other)
-            ratios.append(change / size * float(asked.x.norm() / (other.x - asked.x).norm()))
+            ratios.append(change / size * float(asked.x.norm()) / distance(asked, other))
         return Score(max(ratios))

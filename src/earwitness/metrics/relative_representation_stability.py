@@ -11,8 +11,7 @@ from typing import ClassVar
 
 import torch
 
-from earwitness.audio import Audio
-from earwitness.classifiers.base import evaluating
+from earwitness.classifiers.base import evaluating, stage_of
 from earwitness.classifiers.forgetting import layers
 from earwitness.errors import positive, whole
 from earwitness.explanations import Explanation
@@ -28,7 +27,7 @@ class RelativeRepresentationStability(Metric):
     """The largest relative change of the explanation, for each relative change of a hidden layer's answer.
 
     radius: level of the noise as a share of the clip's rms, above 0.  samples: how many noises.  seed: of the noises.
-    layer: a stage of the classifier, such as "network.features.3"; None for the last but one of the layers with weights, the
+    layer: its path in the network, such as "features.3"; None for the last but one of the layers with weights, the
         one below the output.
 
     Cost: `samples` times the method's, and `samples` + 1 evaluations. Raises `UsageError` for a game, a network without weights
@@ -67,7 +66,6 @@ class RelativeRepresentationStability(Metric):
     def _behind(self, asked: AudioQuestion) -> torch.Tensor:
         """What stands behind the layer for the question's clip."""
         names = layers(asked.classifier) if self.layer is None else []
-        stage = self.layer or f"network.{names[min(1, len(names) - 1)]}"
-        clip = asked.audio.samples if isinstance(asked.audio, Audio) else asked.audio
+        stage = stage_of(self.layer or names[min(1, len(names) - 1)])
         with evaluating(asked.classifier), torch.no_grad():
-            return asked.classifier.at(stage, clip[None])
+            return asked.classifier.at(stage, asked.given[None])

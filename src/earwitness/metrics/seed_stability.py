@@ -10,7 +10,7 @@ import numpy as np
 
 from earwitness.errors import UsageError, whole
 from earwitness.explanations import Explanation
-from earwitness.explanations.asking_again import method_of
+from earwitness.explanations.asking_again import answer, method_of
 from earwitness.metrics.base import Metric, Score, values_of
 from earwitness.questions import Question
 from earwitness.statistics import rank_stability
@@ -45,4 +45,4 @@ class RankStability(Metric):
         if first is None or not is_dataclass(method):
             raise UsageError(f"{explanation.method} has no seed: asked twice, it says the same, so this does not apply")
         others = (replace(cast(Any, method), seed=first + 1 + number) for number in range(self.repeats))
-        return Score(float(np.mean([rank_stability([values, other(question).values]) for other in others])))
+        return Score(float(np.mean([rank_stability([values, answer(other, question).values]) for other in others])))

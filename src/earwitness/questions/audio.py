@@ -22,7 +22,7 @@ from earwitness.classifiers.base import Classifier, evaluating
 from earwitness.components import Bins, Cells, Components, Factorization, Grid, Segments
 from earwitness.errors import InputError, ModelError, UsageError
 from earwitness.frontends import Waveform
-from earwitness.questions.base import Question
+from earwitness.questions.base import Masks, Question
 from earwitness.targets import Target, find_target
 
 SLACK = 1.02  # how much longer than `duration` a clip may be: ESC's five seconds are 5.001
@@ -54,12 +54,16 @@ class AudioQuestion(Question):
         with evaluating(self.classifier):
             return self.factorization(self.classifier, self.audio)
 
+    @property
+    def given(self) -> Tensor:
+        """`[*clip]`: what the classifier takes, the samples or the ready features."""
+        return self.audio.samples if isinstance(self.audio, Audio) else self.audio
+
     @cached_property
     def clip_logits(self) -> Float[Tensor, "classes"]:
         """`[classes]`: what the model answers to the clip itself."""
-        x = self.audio.samples if isinstance(self.audio, Audio) else self.audio
         with evaluating(self.classifier), torch.no_grad():
-            return _finite(self.classifier(x[None])[0].cpu())
+            return _finite(self.classifier(self.given[None])[0].cpu())
 
     @cached_property
     def resolved(self) -> Target:
@@ -97,8 +101,7 @@ class AudioQuestion(Question):
         return self.resolved(self.answers(x))
 
     def answers(self, x: Float[Tensor, "batch *x"]) -> Float[Tensor, "batch classes"]:
-        clip = self.audio.samples[None] if isinstance(self.audio, Audio) else None
-        return self.classifier.onward(self.components.stage, x, clip)
+        return self.classifier.onward(self.components.stage, x, self.given[None])
 
     def answer(self, audio: Audio) -> Float[Tensor, "1 classes"]:
         """`[1, classes]`: what the model says to another sound, through its own front end."""
@@ -107,6 +110,32 @@ class AudioQuestion(Question):
 
     def _asking(self) -> AbstractContextManager:
         return evaluating(self.classifier)
+
+
+def decision(question: Question) -> int:
+    """The number of the label that the model decides for; `UsageError` where it is not the explained one, and for a game."""
+    found, asked = int(decisions(question, question.ones)[0]), cast(AudioQuestion, question)
+    target, labels = asked.resolved, asked.classifier.labels
+    if found != target.index:
+        other = labels[found] if target.against is None else f"{labels[found]} - {labels[target.index]}"
+        raise UsageError(
+            f"the model says {labels[found]!r}, and what is explained is {target.name(labels)!r}: there is no decision for it "
+            f"that could flip. Explain {other!r}"
+        )
+    return found
+
+
+def decisions(question: Question, masks: Masks) -> np.ndarray:
+    """`[B]`, the label that the model gives to each mask `[B, *shape]`: the largest logit, mean of the baselines.
+
+    For a margin the larger of its two. Cost: one evaluation a mask and baseline. Raises `UsageError` for a game.
+    """
+    if not isinstance(question, AudioQuestion):
+        raise UsageError("a decision needs a classifier and its clip: a game has a score, and decides nothing")
+    target = question.resolved
+    logits = np.mean([question.logits(masks, number).numpy() for number in range(len(question.baselines))], axis=0)
+    rivals = np.arange(logits.shape[1]) if target.against is None else np.array([target.index, target.against])
+    return rivals[logits[:, rivals].argmax(1)]
 
 
 def _finite(logits: Tensor) -> Tensor:

@@ -140,9 +140,7 @@ class Question(ABC):
         """
         with torch.no_grad():
             values = _recalled(self, masks, baseline, lambda rows, index: _counted(self.score(self.mix(rows, index))))
-        if not torch.isfinite(values).all():
-            raise ModelError("the model answers NaN or infinity to some of the masked inputs: it cannot be explained")
-        return values
+        return _finite(values)
 
     @final
     def gradient(self, masks: Masks, baseline: int | None = None) -> Float[Tensor, "batch *shape"]:
@@ -162,7 +160,7 @@ class Question(ABC):
         """`[B, classes]`: everything that the model answers to the masked inputs (games: the score alone)."""
         with self._asking(), torch.no_grad():
             rows = _masks(self, masks).split(self.batch)
-            return torch.cat([_counted(self.answers(self.mix(part, baseline))) for part in rows]).cpu()
+            return _finite(torch.cat([_counted(self.answers(self.mix(part, baseline))) for part in rows]).cpu())
 
     def answers(self, x: Float[Tensor, "batch *x"]) -> Float[Tensor, "batch classes"]:
         """`[B, classes]` for inputs `[B, *x]`."""
@@ -190,13 +188,19 @@ def _masks(question: Question, masks: Masks) -> Float[Tensor, "batch *shape"]:
     return found
 
 
+def _finite(answers: Tensor) -> Tensor:
+    if not torch.isfinite(answers).all():
+        raise ModelError("the model answers NaN or infinity to some of the masked inputs: it cannot be explained")
+    return answers
+
+
 def _recalled(question: Question, masks: Masks, baseline: int | None, ask: Callable[[Tensor, int], Tensor]) -> Tensor:
     """What was asked before is not asked again inside `remembering_values`."""
     memory = _values.get()
     if memory is None:
         return question._averaged(masks, baseline, ask)
     rows = _masks(question, masks)
-    keys = [(id(question), baseline, row.tobytes()) for row in rows.cpu().numpy()]
+    keys = [(question, baseline, row.tobytes()) for row in rows.cpu().numpy()]
     new = {key: number for number, key in enumerate(keys) if key not in memory}
     if new:
         memory.update(zip(new, question._averaged(rows[list(new.values())], baseline, ask).tolist(), strict=True))

@@ -21,12 +21,11 @@ from earwitness.classifiers import Classifier
 from earwitness.components import Factorization
 from earwitness.errors import InputError, UsageError, whole
 from earwitness.explainers import Explainer, Loudness, Random
-from earwitness.fingerprints import fingerprint
 from earwitness.metrics import Metric
 from earwitness.naming import kebab
 from earwitness.questions import reporting
 from earwitness.studies.comparing_clips import Reading, read_clip
-from earwitness.studies.comparing_rows import FAILED, Plan, fill, missing
+from earwitness.studies.comparing_rows import FAILED, Plan, fill, known, missing
 from earwitness.studies.comparison import Comparison, tidy
 from earwitness.studies.shards import Row, Shards
 from earwitness.studies.workers import share_out
@@ -75,6 +74,8 @@ def compare(
         for done in work:
             if progress is not None:
                 progress(done, run.expected)
+    if not run.seen:
+        raise UsageError("there are no clips to compare methods on")
     table = tidy(run.rows())
     controls = {type(method): name for name, method in reversed(named.items())}
     return Comparison(table, controls[Random], controls.get(Loudness), (*notes, *run.shards.told))
@@ -170,8 +171,10 @@ def _spelled(thing: object, seed: bool = False) -> str:
 
 
 def _same(value: object, default: object) -> bool:
-    return type(value) is type(default) and isinstance(value, bool | int | float | str | None) and value == default
+    return (
+        type(value) is type(default) and isinstance(value, bool | int | float | str | tuple | None) and value == default
+    )
 
 
 def _short(thing: object) -> str:
-    return fingerprint(thing)[:6]
+    return known(thing, type(thing).__name__)[:6]

@@ -58,8 +58,8 @@ def _hire(crew: dict, jobs: int, packed: bytes) -> dict:
     for _ in range(jobs):
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        crew[ours] = (process, False)
         process.start()
+        crew[ours] = (process, False)
         theirs.close()
     for pipe in crew:
         _send(crew, pipe, packed)
