@@ -312,24 +312,19 @@ def test_what_is_unexplained_or_ambiguous_is_found() -> None:
 
 HEAVY = ("torch", "numpy", "scipy", "pandas", "matplotlib", "soundfile", "typer", "rich")
 LOOK = """
-import sys, time
-before, start = set(sys.modules), time.perf_counter()
+import sys
+before = set(sys.modules)
 import earwitness
-print(time.perf_counter() - start, *sorted(set(sys.modules) - before))
+print(*sorted(set(sys.modules) - before))
 """
 
 
 def test_the_package_comes_without_its_weight() -> None:
-    """`import earwitness` brings one module, none of the heavy ones, and takes under 0.05 s (the best of five)."""
-    answers = [
-        subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True).stdout.split()
-        for _ in range(5)
-    ]
-    loaded = answers[0][1:]
+    """`import earwitness` brings one module of ours and few others, none of the heavy ones."""
+    loaded = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=True).stdout.split()
     assert [name for name in loaded if name.split(".")[0] == PACKAGE] == [PACKAGE]
     assert not {name.split(".")[0] for name in loaded} & set(HEAVY)
     assert len(loaded) < 40
-    assert min(float(answer[0]) for answer in answers) < 0.05
 
 
 def test_every_public_name_is_there() -> None:

@@ -154,7 +154,7 @@ def test_sensitivity_cannot_be_relative_to_nothing(question, cnn, tone):
     with pytest.raises(ew.UsageError, match="zero everywhere"):
         MaxSensitivity()(question, explained(question, Answers(lambda q, _: np.zeros((3, 4)))))
     cut = ew.ask(question.classifier, question.audio, ew.Superpixels(6), "low")
-    with pytest.raises(ew.UsageError, match="cut along the sound itself"):
+    with pytest.raises(ew.UsageError, match="cuts along the sound itself"):
         MaxSensitivity(radius=10.0)(cut, ew.Occlusion()(cut))
 
 

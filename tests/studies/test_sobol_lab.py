@@ -146,6 +146,7 @@ for section in chapters(tiny):
 """
 
 
+@pytest.mark.reference  # three runs of the whole study
 def test_a_seed_gives_the_same_tables_and_another_gives_others():
     """Each run in a process of its own; the shape checks of the tests would slow them down."""
     runs = [

@@ -10,6 +10,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -136,6 +137,8 @@ class Factorization(ABC):
     """
 
     baseline: Baseline = field(default="silence", kw_only=True)
+
+    follows_the_sound: ClassVar[bool] = False  # so that the components of another sound are others
 
     @abstractmethod
     def __call__(self, classifier: Classifier, clip: Audio | Tensor) -> Components:

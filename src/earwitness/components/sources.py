@@ -7,6 +7,7 @@ Here the sounds come from the clip alone: each gets a part of every bin of its S
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -96,6 +97,8 @@ class NMFAtoms(Sources):
     divergence: "kl" or "frobenius", lowered in `iterations` multiplicative updates from a start drawn with `seed`.
     Source: Lee and Seung (2001); Smaragdis and Brown (2003) for sound.
     """
+
+    follows_the_sound: ClassVar[bool] = True
 
     atoms: int = 8
     iterations: int = 200

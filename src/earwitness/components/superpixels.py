@@ -4,6 +4,7 @@ A superpixel is a number for each bin of what the network eats. It is seen and h
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -74,6 +75,8 @@ class Superpixels(Factorization):
     Source: Achanta et al. (2012); Felzenszwalb and Huttenlocher (2004); audioLIME for using them on spectrograms.
     Differs: from audioLIME, whose Felzenszwalb regions are switched by the wrong numbers: off by one.
     """
+
+    follows_the_sound: ClassVar[bool] = True
 
     count: int = 64
     algorithm: str = "slic"

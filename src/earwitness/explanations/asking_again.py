@@ -34,14 +34,8 @@ def answer(method: Callable[[Question], Record], question: Question) -> Record:
 
 
 def values_again(explanation: Record, question: Question) -> np.ndarray:
-    """`[*shape]`: what the same method answers to another question; `UsageError` where it has other components."""
-    found = answer(method_of(explanation), question)
-    if found.shape != explanation.shape:
-        raise UsageError(
-            f"asked again, the clip has {list(found.shape)} components instead of {list(explanation.shape)}: it is cut along "
-            "the sound itself. Take a cut that does not depend on the sound, such as ew.Grid(8, 8)"
-        )
-    return found.values
+    """`[*shape]`: what the same method answers to another question with the same components."""
+    return answer(method_of(explanation), question).values
 
 
 def about_a_classifier(question: Question, what: str) -> AudioQuestion:
@@ -54,8 +48,15 @@ def about_a_classifier(question: Question, what: str) -> AudioQuestion:
 def noisy(question: AudioQuestion, radius: float, samples: int, seed: int) -> Iterator[AudioQuestion]:
     """The same question about the clip with a little white noise, `samples` times; the label that is explained stays.
 
+    `UsageError` for cuts that follow the sound.
+
     radius: level of the noise as a share of the clip's rms, exactly.  Without a front end it is on the ready features.
     """
+    if question.factorization.follows_the_sound:
+        raise UsageError(
+            f"{type(question.factorization).__name__} cuts along the sound itself, so a noisy clip has other components: take a "
+            "cut that does not depend on the sound, such as ew.Grid(8, 8)"
+        )
     generator = torch.Generator().manual_seed(seed)
     clip = question.audio
     own = question.given
