@@ -72,3 +72,13 @@ def test_pipelines_can_fail_on_it(clip, tmp_path):
 def test_what_cannot_be_verified(tmp_path):
     found = run(tmp_path / "missing.wav")
     assert found.exit_code == 3 and "error:" in found.stderr and "Traceback" not in found.stderr
+
+
+def test_channels_of_a_layer_have_no_sound_and_are_explained_all_the_same(clip, tmp_path):
+    units = ("--method", "occlusion", "--components", "units:features.3,by=channels", "--out", tmp_path)
+    found = CliRunner().invoke(app, ["explain", str(clip), "--model", TONES, "--json", *map(str, units)])
+    record = json.loads(found.stdout)
+    assert found.exit_code == 0 and record["heard"] == {} and any("nothing to hear" in w for w in record["warnings"])
+    assert not (tmp_path / "kept.wav").exists() and (tmp_path / "map.npz").exists()
+    verified = run(clip, *units)
+    assert verified.exit_code == 0 and "no place in a sound" in verified.stdout

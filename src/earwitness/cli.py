@@ -276,7 +276,7 @@ def compare_command(
         list(
             write_folder(words.front_page(shlex.join(["earwitness", *sys.argv[1:]]), found), words.sections(found), out)
         )
-        for note in found.notes:
+        for note in (*found.notes, *words.reasons(found)):
             remark(note, quiet)
         if as_json:
             print_json(words.as_record(found, out))

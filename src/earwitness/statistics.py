@@ -141,8 +141,8 @@ def friedman(values: ArrayLike) -> Friedman:
 
     Source: Friedman (1937), Iman and Davenport (1980), as in Demšar (2006), Statistical comparisons of classifiers over multiple
     data sets, JMLR 7, 1-30.
-    Differs: chi^2 is corrected for ties (as in `scipy.stats.friedmanchisquare`), which Demšar leaves out; where all clips agree,
-        F is infinite, and p is the chance of just that, methods! ^ (1 - clips).
+    Differs: chi^2 is corrected for ties (as in `scipy.stats.friedmanchisquare`), which Demšar leaves out; p is never
+        below methods! ^ (1 - clips), the chance that all clips agree: of few clips F says more than they can.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2 or min(values.shape) < 2 or not np.isfinite(values).all():
@@ -156,10 +156,9 @@ def friedman(values: ArrayLike) -> Friedman:
         return Friedman(0.0, 1.0, ranks.mean(0), clips)
     statistic = between / within
     rest = clips * (methods - 1) - statistic  # 0 where all clips agree
-    if rest <= 1e-9:
-        p = float(factorial(methods)) ** (1 - clips)
-    else:
-        p = stats.f.sf((clips - 1) * statistic / rest, methods - 1, (methods - 1) * (clips - 1))
+    f = (clips - 1) * statistic / rest if rest > 1e-9 else np.inf
+    least = float(factorial(methods)) ** (1 - clips)
+    p = max(least, stats.f.sf(f, methods - 1, (methods - 1) * (clips - 1)))
     return Friedman(float(statistic), float(p), ranks.mean(0), clips)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import earwitness as ew
+from earwitness.data.truth import truth_of
 from earwitness.metrics import IntersectionOverUnion, MassAccuracy, PointingGame, RankAccuracy, ROCArea
 from earwitness.questions import counting
 
@@ -195,3 +196,12 @@ def test_what_cannot_be_asked(metric, listener, tone):
     for filled in (0, -1, None, 1.5, "half", float("nan")):
         with pytest.raises(ew.UsageError, match="filled"):
             metric(filled)
+
+
+@pytest.mark.parametrize("truth", ["event.flac", np.ones((4, 4)), (np.ones((4, 4)),)])
+def test_a_truth_that_is_none_is_told_at_once(listener, tone, truth):
+    clip, burst = tone()
+    with pytest.raises(ew.UsageError, match=r"a map and its axes.*truth_of\(cause, clip\)"):
+        ew.ask(listener, clip, ew.Grid(4, 4), truth=truth)
+    known = ew.ask(listener, clip, ew.Grid(4, 4), "low", truth=truth_of(burst, clip))
+    assert ew.metrics.PointingGame()(known, ew.Occlusion()(known)) == 1

@@ -113,8 +113,8 @@ def of_a_layer(question: Question) -> Tensor:
     stage = question.components.stage if isinstance(question, AudioQuestion) else "none"
     if not stage.startswith("network.") or question.axes[0].name == "channel":
         raise UsageError(
-            "a class activation map is made from the places of a layer: ask about one, "
-            'ew.ask(classifier, audio, ew.Units("features.12")); `earwitness layers` lists them'
+            "a class activation map is made from the places of a layer: ask about one, ew.ask(classifier, audio, "
+            'ew.Units("features.12")), or --components units:features.12; `earwitness layers` lists them'
         )
     return question.x
 

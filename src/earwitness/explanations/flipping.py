@@ -69,7 +69,7 @@ def flip(explanation: "Explanation") -> Flip:
     enough, _ = _first(question, lambda count: rank < count, lambda found: found == own)
     assert enough is not None  # all components together are decided so
     alone, without = (rank < enough).astype(float), None if fewest is None else (rank >= fewest).astype(float)
-    heard = isinstance(question.audio, Audio)
+    heard = isinstance(question.audio, Audio) and all(axis.name != "channel" for axis in question.axes)
     return Flip(
         labels[own],
         question.size,

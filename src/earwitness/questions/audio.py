@@ -220,6 +220,11 @@ def ask(
     truth: the true cause, where it is known: a map and its axes.
     """
     clip = prepared(classifier, audio)
+    if truth is not None and not (isinstance(truth, tuple) and len(truth) == 2 and isinstance(truth[0], np.ndarray)):
+        raise UsageError(
+            "the truth is a map and its axes: that of a synthetic scene is scene.truth; where the cause is known as a sound, "
+            "earwitness.data.truth.truth_of(cause, clip)"
+        )
     question = AudioQuestion(
         classifier, clip, components or default_components(classifier, clip, None), target, truth=truth
     )

@@ -96,7 +96,8 @@ def _draw_chance(axes: Axes, panel: Chance) -> None:
     for number, (name, value) in enumerate(panel.others.items()):
         axes.axvline(value, color=f"C{number + 1}", linestyle="--", linewidth=1.2, label=name)
     axes.set(xlabel=panel.xlabel, ylabel="maps")
-    axes.legend(fontsize="small")
+    axes.margins(y=0.45)  # room for the legend above the bars
+    axes.legend(fontsize="small", loc="upper center")
 
 
 def _draw_ranks(axes: Axes, panel: Ranks) -> None:

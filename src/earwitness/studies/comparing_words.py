@@ -27,7 +27,9 @@ from earwitness.writing import appearing
 TESTS = (
     "Differences are means over the same clips, with 95 % bootstrap intervals; p-values are of paired Wilcoxon tests, corrected "
     "(Holm) over the methods. Ranks: 1 is best, on the clips on which every method has a score. Random knows nothing "
-    "and Loudness nothing of the model: what is no better than they are has told nothing."
+    "and Loudness nothing of the model: by metrics of faithfulness and truth, what is no better than they are has told "
+    "nothing. A picture joins methods by Nemenyi's difference of ranks, the sentence rests on the paired tests: with few "
+    "clips they find less."
 )
 
 
@@ -104,12 +106,21 @@ def sections(found: Comparison) -> list[Section]:
 
 
 def without_scores(table: pd.DataFrame) -> pd.DataFrame:
-    """How many rows of which clips lack a score, and why."""
+    """Which rows lack a score, on how many clips, and why."""
     rows: Any = table[table["status"].isin([FAILED, NOT_APPLICABLE])]
     grouped = rows.groupby(["status", "explainer", "metric", "reason"], sort=False)["clip"]
-    found = grouped.agg(rows="size", first_clip="first").reset_index()
-    both = found.groupby(["status", "reason", "first_clip", "rows"], sort=False)
+    found = grouped.agg(clips="size", first_clip="first").reset_index()
+    both = found.groupby(["status", "reason", "first_clip", "clips"], sort=False)
     return both.agg(methods=("explainer", _joined), metrics=("metric", _joined)).reset_index()
+
+
+def reasons(found: Comparison) -> list[str]:
+    """Why rows lack a score: a line for each reason."""
+    rows = without_scores(found.table).to_dict("records")
+    return [
+        f"{row['status']}: {row['methods']}, {row['metrics']}, {row['clips']} clips ({row['first_clip']}): {row['reason']}"
+        for row in rows
+    ]
 
 
 def counted(found: Comparison) -> str:

@@ -72,10 +72,13 @@ class Job:
             cut = replace(default_components(self.classifier, audio, self.explainer.stage), baseline=self.baseline)
         explanation = explain(self.classifier, audio, self.explainer, self.target, cut)
         heard = {
-            "kept": explanation.hear(self.keep, match_level=self.match_level),
-            "removed": explanation.hear(self.keep, remove=True, match_level=self.match_level),
+            name: explanation.hear(self.keep, remove=name == "removed", match_level=self.match_level)
+            for name in (() if _soundless(explanation) else ("kept", "removed"))
         }
         record = describe(explanation)
+        record["warnings"] += (
+            [] if heard else ["channels of a layer have no place in the sound: there is nothing to hear"]
+        )
         lower = _without_clipping(heard)
         if lower:
             record["warnings"].append(f"the sounds are written {lower:.1f} dB lower, all alike, so that none clips")
@@ -86,9 +89,14 @@ class Job:
         return explanation, record
 
 
+def _soundless(explanation: Explanation) -> bool:
+    """Whether components have no place in the sound, as the channels and units of a layer."""
+    return any(axis.name == "channel" for axis in explanation.axes)
+
+
 def _without_clipping(heard: dict[str, Heard]) -> float:
     """Turn all sounds down alike, in place, until the loudest fits into 16 bit; returns by how many dB."""
-    loudest = max(sound.audio.peak for sound in heard.values())
+    loudest = max((sound.audio.peak for sound in heard.values()), default=0.0)
     if loudest <= TOP:
         return 0.0
     lower = 20 * float(np.log10(loudest / TOP))

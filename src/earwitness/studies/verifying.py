@@ -90,7 +90,7 @@ class Trial:
         loudness = "" if self.loudness is None else f", Loudness {self.loudness:.3g}"
         return (
             f"{self.name} {self.score:.3g}{interval}: better than {(~self.as_good).sum()} of {len(self.random)} random maps "
-            f"(median {np.median(self.random):.3g}{loudness}), p = {self.corrected:.2g}"
+            f"(median {np.median(self.random):.3g}{loudness}), corrected p = {self.corrected:.2g}"
         )
 
 
@@ -121,11 +121,11 @@ class Verdict:
         return table.assign(random_maps=[len(test.random) for test in self.tests])
 
     def picture(self) -> Picture:
-        """Each test's score beside those of its random maps: for `earwitness.reports.charts.plot_picture`."""
+        """Each test's score beside those of its random maps: `earwitness.reports.charts.plot_picture(picture, path)` draws it."""
         panels = [
             Chance(
                 test.random, test.score, test.low, test.high,
-                f"{test.name}, {test.better} is better", f"p = {test.corrected:.2g}",
+                f"{test.name}, {test.better} is better", f"corrected p = {test.corrected:.2g}",
                 {} if test.loudness is None else {"Loudness": test.loudness},
             )
             for test in self.tests
