@@ -66,13 +66,13 @@ class SixSounds:
         return compose(cause, rest + noise_at(cause, (0.0, 20.0), rng, noises), RATE, label, 1.0)
 
 
-def six_sounds(clips: int) -> Iterator[tuple[str, ew.Question]]:
+def six_sounds(clips: int, grid: int = 8) -> Iterator[tuple[str, ew.Question]]:
     """Clips of the workload that its network has not heard."""
     frontend = ew.LogSTFT(RATE, n_fft=256, hop_length=64, standardise=True)
     trained = train_scenes(SixSounds(), frontend, network=_channels_last, clips=(1024, 240), epochs=5, batch=32)
     print(f"six sounds: accuracy {trained.history[-1]['accuracy']:.3f}", flush=True)
     for scene in scenes(SixSounds(), clips, 7):
-        yield "six sounds", ew.ask(trained.classifier, scene.audio, ew.Grid(8, 8, baseline="zero"), scene.label)
+        yield "six sounds", ew.ask(trained.classifier, scene.audio, ew.Grid(grid, grid, baseline="zero"), scene.label)
 
 
 def _channels_last(classes: int) -> torch.nn.Module:
@@ -146,16 +146,16 @@ KINDS: dict[str, dict[str, Setting]] = {
     "Sobol": {
         "published: Jansen, plain sequence": Setting(
             _designs(lambda designs, seed: ew.Sobol.paper(designs), extra=2),
-            tuple(66 * 2**k for k in range(1, 8)),
+            tuple(66 * 2**k for k in range(1, 10)),
             False,
         ),
         "Jansen, scrambled": Setting(
             _designs(lambda designs, seed: ew.Sobol(designs, seed, estimator="jansen")),
-            tuple(65 * 2**k for k in range(1, 7)),
+            tuple(65 * 2**k for k in range(1, 9)),
         ),
         f"importance, scrambled {OURS}": Setting(
             _designs(lambda designs, seed: ew.Sobol(designs, seed)),
-            tuple(65 * n for n in (2, 3, 4, 6, 8, 12, 16, 24, 32, 48)),
+            tuple(65 * n for n in (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)),
         ),
     },
     "Shapley": {
@@ -188,7 +188,8 @@ def measure(name: str, question: ew.Question, kinds: list[str], seeds: int, most
         halves = [CONVERGED[kind](half).attribute(question).values.ravel() for half in (0, 1)]
         converged, resolved = np.mean(halves, 0), rank_stability(halves)
         for setting, how in settings.items():
-            for budget in [budget for budget in how.budgets if budget <= most]:
+            least = 2 * (question.size + 2 - how.seeded) if kind == "Sobol" else 0  # two designs
+            for budget in [budget for budget in how.budgets if least <= budget <= most]:
                 for seed in range(seeds if how.seeded else 1):
                     found = how.values(question, budget, seed).ravel()
                     yield {
@@ -242,6 +243,7 @@ def main() -> None:
     parser.add_argument("--on", nargs="+", choices=known, default=["six-sounds"])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--most", type=int, default=max(POWERS), help="the largest budget, in evaluations")
+    parser.add_argument("--grid", type=int, default=8, help="cells along each axis, on six sounds")
     parser.add_argument("--clips", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument(
@@ -252,7 +254,8 @@ def main() -> None:
     torch.set_num_threads(1)
     rows: list[dict] = []
     for chosen in options.on:
-        asked = known[chosen](options.clips, options.data) if chosen == "esc10" else known[chosen](options.clips)
+        more = {"esc10": (options.data,), "six-sounds": (options.grid,)}.get(chosen, ())
+        asked = known[chosen](options.clips, *more)
         for name, question in asked:
             rows += measure(name, question, options.kinds, options.seeds, options.most)
             print(f"{name}: {len(rows)} maps", flush=True)
@@ -260,7 +263,9 @@ def main() -> None:
     print(text)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        command = f"--on {' '.join(options.on)} --kinds {' '.join(options.kinds)} --most {options.most}"
+        command = (
+            f"--on {' '.join(options.on)} --kinds {' '.join(options.kinds)} --most {options.most} --grid {options.grid}"
+        )
         command += f" --clips {options.clips} --seeds {options.seeds}"
         options.out.write_text(f"{text}\n\nMade by `python benchmarks/estimators.py {command}`.\n")
 
