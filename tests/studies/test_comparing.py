@@ -255,9 +255,6 @@ class TestGoingOn:
         class Given(Deletion):
             """Also knows by what, and about what, it was explained."""
 
-            def kept(self, order, count):
-                raise NotImplementedError
-
             def __call__(self, question, explanation):
                 again = explanation.explainer(explanation.question)
                 assert explanation.question is question

@@ -23,8 +23,9 @@ import torch
 
 from earwitness.errors import UsageError, positive, unknown, whole
 from earwitness.explanations import Explanation
+from earwitness.explanations.asking_again import about_a_classifier, moved, noisy
 from earwitness.numerics import curves
-from earwitness.numerics.curves import ranks
+from earwitness.numerics.curves import best, ranks
 from earwitness.questions import AudioQuestion, Question
 
 FILLED = 0.25  # of the fullest component: how full of the cause one must be to belong to it
@@ -242,6 +243,39 @@ class Truth(Metric):
         return (float(score) - chance) / (1 - chance)
 
 
+@dataclass(frozen=True)
+class Noisy(Metric):
+    """What metrics share that ask the method again about the clip with a little white noise: the largest ratio.
+
+    radius: level of the noise as a share of the clip's rms, above 0.  samples: how many noises.  seed: of the noises.
+    """
+
+    radius: float = 0.1
+    samples: int = 10
+    seed: int = 0
+
+    better: ClassVar[str] = "lower"
+    bounds: ClassVar[tuple[float | None, float | None]] = (0.0, None)
+    family: ClassVar[str] = "stability"
+
+    def __post_init__(self) -> None:
+        positive(radius=self.radius)
+        whole(samples=self.samples)
+        whole(least=0, seed=self.seed)
+
+    @abstractmethod
+    def ratio(self, asked: AudioQuestion, other: AudioQuestion, change: float, size: float) -> float:
+        """Of one noisy clip. change: how far the explanation moved.  size: how large it is."""
+
+    @final
+    def __call__(self, question: Question, explanation: Explanation) -> Score:
+        values_of(question, explanation)
+        asked = about_a_classifier(question, "clip that could be a little noisier")
+        others = noisy(asked, self.radius, self.samples, self.seed)
+        ratios = [self.ratio(asked, other, *moved(explanation, other)) for other in others]
+        return Score(max(ratios), parts={"mean": float(np.mean(ratios))})
+
+
 def values_of(question: Question, explanation: Explanation) -> np.ndarray:
     """`[*shape]`: the values of an explanation; `UsageError` where it is one of other components."""
     if explanation.shape != question.shape:
@@ -266,19 +300,6 @@ def check_share(**options: float) -> float:
     if share is None or share > 1:
         raise UsageError(f"{name}: a share of the components lies above 0 and is at most 1, not {share!r}")
     return share
-
-
-def best(share: float, size: int) -> int:
-    """How many components a share of them is: the nearest whole number, at least 1."""
-    return max(1, round(share * size))
-
-
-def proper_part(share: float, size: int) -> int:
-    """As `best`; `UsageError` where that is all of them, so that every set is the same."""
-    count = best(share, size)
-    if count == size:
-        raise UsageError(f"{share:.0%} of {size} components are all of them: there is only one such set")
-    return count
 
 
 def spread(change: float) -> float:

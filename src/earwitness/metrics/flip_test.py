@@ -12,8 +12,8 @@ from typing import ClassVar
 from earwitness.errors import unknown, whole
 from earwitness.explanations import Explanation
 from earwitness.explanations.places import directed
-from earwitness.metrics.base import Metric, Score, best, check_score, check_share, values_of
-from earwitness.numerics.curves import ranks
+from earwitness.metrics.base import Metric, Score, check_score, check_share, values_of
+from earwitness.numerics.curves import best, ranks
 from earwitness.questions import Question, decision, decisions
 
 HOW = ("remove", "keep")

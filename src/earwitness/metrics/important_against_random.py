@@ -10,8 +10,8 @@ import numpy as np
 
 from earwitness.errors import UsageError, unknown, whole
 from earwitness.explanations import Explanation
-from earwitness.metrics.base import Metric, Score, answers, best, check_score, check_share, values_of
-from earwitness.numerics.curves import random_subsets, ranks
+from earwitness.metrics.base import Metric, Score, answers, check_score, check_share, values_of
+from earwitness.numerics.curves import best, random_subsets, ranks
 from earwitness.questions import Question
 
 REGIONS = ("shifted", "scattered")

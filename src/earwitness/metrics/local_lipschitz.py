@@ -6,17 +6,14 @@ x is what stands at the question's stage: the samples, or the features that the 
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from earwitness.errors import positive, whole
-from earwitness.explanations import Explanation
-from earwitness.explanations.asking_again import about_a_classifier, distance, moved, noisy
-from earwitness.metrics.base import Metric, Score, values_of
-from earwitness.questions import Question
+from earwitness.explanations.asking_again import distance
+from earwitness.metrics.base import Noisy
+from earwitness.questions import AudioQuestion
 
 
 @dataclass(frozen=True)
-class LocalLipschitz(Metric):
+class LocalLipschitz(Noisy):
     """The largest change of the explanation for each unit by which its input changes, in the neighbourhood of the clip.
 
     radius: level of the noise as a share of the clip's rms, above 0.  samples: how many noises.  seed: of the noises.
@@ -31,21 +28,5 @@ class LocalLipschitz(Metric):
         `samples`.
     """
 
-    radius: float = 0.1
-    samples: int = 10
-    seed: int = 0
-
-    better: ClassVar[str] = "lower"
-    bounds: ClassVar[tuple[float | None, float | None]] = (0.0, None)
-    family: ClassVar[str] = "stability"
-
-    def __post_init__(self) -> None:
-        positive(radius=self.radius)
-        whole(samples=self.samples)
-        whole(least=0, seed=self.seed)
-
-    def __call__(self, question: Question, explanation: Explanation) -> Score:
-        values_of(question, explanation)
-        asked = about_a_classifier(question, "clip that could be a little noisier")
-        others = noisy(asked, self.radius, self.samples, self.seed)
-        return Score(max(moved(explanation, other)[0] / distance(asked, other) for other in others))
+    def ratio(self, asked: AudioQuestion, other: AudioQuestion, change: float, size: float) -> float:
+        return change / distance(asked, other)

@@ -5,19 +5,13 @@ max sensitivity = max over noise e of  | explanation(clip + e) - explanation(cli
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-import numpy as np
-
-from earwitness.errors import positive, whole
-from earwitness.explanations import Explanation
-from earwitness.explanations.asking_again import about_a_classifier, moved, noisy
-from earwitness.metrics.base import Metric, Score, values_of
-from earwitness.questions import Question
+from earwitness.metrics.base import Noisy
+from earwitness.questions import AudioQuestion
 
 
 @dataclass(frozen=True)
-class MaxSensitivity(Metric):
+class MaxSensitivity(Noisy):
     """The largest relative change of an explanation under a little white noise on the clip; 0: none.
 
     radius: level of the noise as a share of the clip's rms, above 0; 0.1 is 20 dB below the clip.
@@ -35,22 +29,5 @@ class MaxSensitivity(Metric):
         clip has 0. The maximum grows with `samples`: compare only scores of equally many.
     """
 
-    radius: float = 0.1
-    samples: int = 10
-    seed: int = 0
-
-    better: ClassVar[str] = "lower"
-    bounds: ClassVar[tuple[float | None, float | None]] = (0.0, None)
-    family: ClassVar[str] = "stability"
-
-    def __post_init__(self) -> None:
-        positive(radius=self.radius)
-        whole(samples=self.samples)
-        whole(least=0, seed=self.seed)
-
-    def __call__(self, question: Question, explanation: Explanation) -> Score:
-        values_of(question, explanation)
-        asked = about_a_classifier(question, "clip that could be a little noisier")
-        pairs = [moved(explanation, other) for other in noisy(asked, self.radius, self.samples, self.seed)]
-        changes = [change / size for change, size in pairs]
-        return Score(max(changes), parts={"mean": float(np.mean(changes))})
+    def ratio(self, asked: AudioQuestion, other: AudioQuestion, change: float, size: float) -> float:
+        return change / size

@@ -15,11 +15,11 @@ from earwitness.metrics.base import (
     Score,
     check_score,
     check_share,
-    proper_part,
     spread,
     subset_drops,
     values_of,
 )
+from earwitness.numerics.curves import proper_part
 from earwitness.questions import Question
 from earwitness.statistics import rank_stability
 

@@ -7,19 +7,15 @@ z are the logits of all labels.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from earwitness.errors import positive, whole
-from earwitness.explanations import Explanation
-from earwitness.explanations.asking_again import about_a_classifier, moved, noisy
-from earwitness.metrics.base import Metric, Score, values_of
-from earwitness.questions import Question
+from earwitness.metrics.base import Noisy
+from earwitness.questions import AudioQuestion
 
 LEAST = 1e-6  # relative change of the logits that is told from none
 
 
 @dataclass(frozen=True)
-class RelativeOutputStability(Metric):
+class RelativeOutputStability(Noisy):
     """The largest relative change of the explanation, for each relative change of the model's logits.
 
     radius: level of the noise as a share of the clip's rms, above 0.  samples: how many noises.  seed: of the noises.
@@ -35,25 +31,6 @@ class RelativeOutputStability(Metric):
         grows with `samples`.
     """
 
-    radius: float = 0.1
-    samples: int = 10
-    seed: int = 0
-
-    better: ClassVar[str] = "lower"
-    bounds: ClassVar[tuple[float | None, float | None]] = (0.0, None)
-    family: ClassVar[str] = "stability"
-
-    def __post_init__(self) -> None:
-        positive(radius=self.radius)
-        whole(samples=self.samples)
-        whole(least=0, seed=self.seed)
-
-    def __call__(self, question: Question, explanation: Explanation) -> Score:
-        values_of(question, explanation)
-        asked = about_a_classifier(question, "clip that could be a little noisier")
-        ratios = []
-        for other in noisy(asked, self.radius, self.samples, self.seed):
-            change, size = moved(explanation, other)
-            said = float((other.clip_logits - asked.clip_logits).norm() / asked.clip_logits.norm().clamp(min=1e-30))
-            ratios.append(change / size / max(said, LEAST))
-        return Score(max(ratios))
+    def ratio(self, asked: AudioQuestion, other: AudioQuestion, change: float, size: float) -> float:
+        said = float((other.clip_logits - asked.clip_logits).norm() / asked.clip_logits.norm().clamp(min=1e-30))
+        return change / size / max(said, LEAST)

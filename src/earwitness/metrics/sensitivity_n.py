@@ -12,8 +12,8 @@ import numpy as np
 
 from earwitness.errors import UsageError, whole
 from earwitness.explanations import Explanation
-from earwitness.metrics.base import Metric, Score, best, check_score, check_share, spread, subset_drops, values_of
-from earwitness.numerics.curves import correlation
+from earwitness.metrics.base import Metric, Score, check_score, check_share, spread, subset_drops, values_of
+from earwitness.numerics.curves import best, correlation
 from earwitness.questions import Question
 
 

@@ -5,6 +5,8 @@ area = sum over k of (y_k + y_{k+1}) / 2 * (x_{k+1} - x_k)
 
 import numpy as np
 
+from earwitness.errors import UsageError
+
 
 def ranks(values: np.ndarray, seed: int) -> np.ndarray:
     """`[*shape]`, whole numbers: 0 for the largest value, size - 1 for the smallest; equal values in a random order."""
@@ -22,6 +24,19 @@ def counts(size: int, steps: int) -> np.ndarray:
 def area(x: np.ndarray, y: np.ndarray) -> float:
     """Below the points `[points]`, joined by straight lines."""
     return float(np.diff(x) @ (y[1:] + y[:-1]) / 2)
+
+
+def best(share: float, size: int) -> int:
+    """How many components a share of them is: the nearest whole number, at least 1."""
+    return max(1, round(share * size))
+
+
+def proper_part(share: float, size: int) -> int:
+    """As `best`; `UsageError` where that is all of them, so that every set is the same."""
+    count = best(share, size)
+    if count == size:
+        raise UsageError(f"{share:.0%} of {size} components are all of them: there is only one such set")
+    return count
 
 
 def random_subsets(members: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
