@@ -29,10 +29,10 @@ _WHERE = {
     "questions": ("AudioQuestion", "Game", "Question", "ask"),
     "explanations": ("Explanation",),
     "explainers": (
-        *("Budget", "Explainer", "Loudness", "Random"),
+        *("Budget", "Explainer", "LevelSilenceMap", "Loudness", "Random"),
         *("HSIC", "KernelSHAP", "LIME", "Occlusion", "RISE", "Shapley", "Sobol"),
         *("ExpectedGradients", "Gradient", "GradientInput", "GradientSHAP", "IntegratedGradients"),
-        *("Saliency", "SmoothGrad", "GradCAM", "HiResCAM", "ScoreCAM"),
+        *("Saliency", "SilenceMap", "SmoothGrad", "GradCAM", "HiResCAM", "ScoreCAM"),
     ),
     "progress_bars": ("progress",),
     "studies.explaining": ("explain",),

@@ -31,6 +31,11 @@ def smoothed(w):
     return np.array([np.mean([w[part].mean() for part in windows if i in part]) for i in range(len(w))])
 
 
+def heard(w):
+    """The two of eight with the smallest weights are silent: 0 always, and 0.5 and -0.5 half of the time each."""
+    return np.select([w == 0, np.abs(w) == 0.5], [0.0, 0.5], 1.0)
+
+
 LAWS = {
     "sobol": (ew.Sobol(designs=512), total_indices),
     "sobol, jansen": (ew.Sobol(designs=1024, estimator="jansen"), total_indices),
@@ -56,13 +61,14 @@ LAWS = {
     "gradient x input": (ew.GradientInput(), None),
     "gradient x input, published": (ew.GradientInput.paper(), None),
     "smooth grad": (ew.SmoothGrad(samples=20), np.abs),
+    "silence map": (ew.SilenceMap(), heard),
     "integrated gradients": (ew.IntegratedGradients(), None),
     "integrated gradients, level": (ew.IntegratedGradients(path="level"), None),
     "expected gradients": (ew.ExpectedGradients(), None),
     "gradient shap": (ew.GradientSHAP(), None),
     "gradient shap, noise": (ew.GradientSHAP(noise=0.1), None),
 }
-CONTROLS = {ew.Random, ew.Loudness}  # which know nothing of the model
+CONTROLS = {ew.Random, ew.Loudness, ew.LevelSilenceMap}  # which know nothing of the model
 OF_LAYERS = {ew.GradCAM, ew.HiResCAM, ew.ScoreCAM}  # which answer no game, and no question about anything else
 
 
@@ -115,10 +121,12 @@ QUICK = (
     ew.Gradient(),
     ew.GradientInput(),
     ew.SmoothGrad(samples=6),
+    ew.SilenceMap(samples=6),
     ew.IntegratedGradients(steps=6),
     ew.ExpectedGradients(samples=6),
     ew.GradientSHAP(samples=6, noise=0.1),
     ew.Loudness(),
+    ew.LevelSilenceMap(),
     ew.Random(),
 )
 MEL = ew.LogMel(8000, n_fft=256, hop_length=64, n_mels=20, amin=1e-6)
@@ -138,10 +146,21 @@ KINDS = {
     ),
 }
 SOUNDLESS = ("a row", "a plane", "ready features")
-BY_SLOPE = ("Saliency", "Gradient", "SmoothGrad", "GradientSHAP")  # of every number, gathered by component
+BY_SLOPE = (
+    "Saliency",
+    "Gradient",
+    "SmoothGrad",
+    "GradientSHAP",
+    "SilenceMap",
+)  # of every number, gathered by component
 BY_GRADIENT = (*BY_SLOPE, "GradientInput", "IntegratedGradients", "ExpectedGradients")
 REFUSED = (
     {("Loudness", kind): "cannot be loud" for kind in SOUNDLESS}
+    | {("LevelSilenceMap", kind): "no quiet parts" for kind in ("a row", "a plane")}
+    | {
+        ("LevelSilenceMap", kind): "works at the stage"
+        for kind in ("segments of sound", "cells of sound", "a black box")
+    }
     | {(method, "cells of sound"): "says nothing about frequency bands" for method in BY_SLOPE}
     | {(method, "a black box"): "no gradient" for method in BY_GRADIENT}
 )

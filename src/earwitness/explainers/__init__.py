@@ -10,6 +10,7 @@ from earwitness.explainers.hires_cam import HiResCAM
 from earwitness.explainers.hsic import HSIC
 from earwitness.explainers.integrated_gradients import IntegratedGradients
 from earwitness.explainers.kernel_shap import KernelSHAP
+from earwitness.explainers.level_silence_map import LevelSilenceMap
 from earwitness.explainers.lime import LIME
 from earwitness.explainers.loudness import Loudness
 from earwitness.explainers.occlusion import Occlusion
@@ -18,14 +19,16 @@ from earwitness.explainers.rise import RISE
 from earwitness.explainers.saliency import Saliency
 from earwitness.explainers.score_cam import ScoreCAM
 from earwitness.explainers.shapley import Shapley
+from earwitness.explainers.silence_map import SilenceMap
 from earwitness.explainers.smooth_grad import SmoothGrad
 from earwitness.explainers.sobol import Sobol
 
 METHODS = (
     *(Sobol, Shapley, KernelSHAP, LIME, HSIC, RISE, Occlusion),
     *(Saliency, Gradient, GradientInput, SmoothGrad, IntegratedGradients, ExpectedGradients, GradientSHAP),
+    *(SilenceMap,),
     *(GradCAM, HiResCAM, ScoreCAM),
-    *(Loudness, Random),
+    *(Loudness, LevelSilenceMap, Random),
 )
 
 __all__ = [
@@ -44,12 +47,14 @@ __all__ = [
     "HiResCAM",
     "IntegratedGradients",
     "KernelSHAP",
+    "LevelSilenceMap",
     "Loudness",
     "Occlusion",
     "Random",
     "Saliency",
     "ScoreCAM",
     "Shapley",
+    "SilenceMap",
     "SmoothGrad",
     "Sobol",
 ]
