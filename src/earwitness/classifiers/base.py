@@ -7,9 +7,10 @@ end), or `network.<module path>` (behind a layer).
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +18,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from earwitness.axes import Axis
+from earwitness.classifiers.layouts import Layout, channels_first
 from earwitness.errors import ModelError, unknown
 from earwitness.frontends import FrontEnd, Waveform
+
+
+OUTPUTS = ("logits", "multi-label logits", "probabilities")
 
 
 class Classifier(nn.Module):
@@ -29,8 +34,12 @@ class Classifier(nn.Module):
     frontend: a `FrontEnd`, or None for a network that is asked about ready features `[1, F, T]` (it can't be heard).
     labels: a name for each class.
     duration: the longest clip, in seconds, that the model takes; None for any.
-    outputs: what the network answers, "logits" or "probabilities".
+    outputs: what the network answers: "logits" (of one label among all), "multi-label logits" (each label by itself), or
+        "probabilities".
+    notes: what one should know of it, one line each; they stand in the provenance of every explanation.
     """
+
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -41,8 +50,8 @@ class Classifier(nn.Module):
         outputs: str = "logits",
     ) -> None:
         super().__init__()
-        if outputs not in ("logits", "probabilities"):
-            raise unknown("kind of outputs", outputs, ("logits", "probabilities"))
+        if outputs not in OUTPUTS:
+            raise unknown("kind of outputs", outputs, OUTPUTS)
         self.network, self.frontend = network, frontend
         self.labels = _distinct(labels)
         self.duration, self.outputs = duration, outputs
@@ -62,7 +71,7 @@ class Classifier(nn.Module):
     @property
     def unit(self) -> str:
         """The unit of a score: "logit" or "probability"."""
-        return {"logits": "logit", "probabilities": "probability"}[self.outputs]
+        return "probability" if self.outputs == "probabilities" else "logit"
 
     def forward(self, waveform: Float[Tensor, "batch *x"]) -> Float[Tensor, "batch classes"]:
         """`[B, time]` (without a front end: features) to logits `[B, classes]`."""
@@ -74,11 +83,10 @@ class Classifier(nn.Module):
         """What stands at a stage for a waveform `[B, time]`; statistics of a whole clip are `clip`'s, if given."""
         if stage == "waveform":
             return waveform
-        if stage == "features":
-            return waveform if self.frontend is None else self.frontend(waveform, clip)
         if stage.startswith("frontend.") and self.frontend is not None:
             return self.frontend.advance(waveform, "", stage.removeprefix("frontend."), clip)
-        return _seen(self, stage, waveform if self.frontend is None else self.frontend(waveform, clip))
+        features = waveform if self.frontend is None else self.frontend(waveform, clip)
+        return features if stage == "features" else _seen(self, stage, features)
 
     def onward(
         self, stage: str, x: Float[Tensor, "batch *x"], waveform: Float[Tensor, "1 *clip"] | None = None
@@ -93,7 +101,7 @@ class Classifier(nn.Module):
         if waveform is None:
             raise ModelError(f"going on from {stage} needs the waveform (or features) of the clip")
         clip = waveform if self.frontend is None else self.frontend(waveform)
-        with _hook(_layer(self, stage), lambda output: x.clone()):  # what follows may work in place
+        with _hook(_layer(self, stage), lambda output: _instead(output, x.clone())):  # what follows may work in place
             return _answer(self, clip.expand(len(x), *clip.shape[1:]))
 
     def axes(self, stage: str, n_samples: int) -> tuple[Axis, ...]:
@@ -102,13 +110,23 @@ class Classifier(nn.Module):
             raise ModelError("without a front end the axes of the features are not known")
         return (Waveform(self.frontend.sample_rate) if stage == "waveform" else self.frontend).axes(n_samples)
 
+    def layout(self, stage: str, shape: Sequence[int], axes: tuple[Axis, ...]) -> Layout | None:
+        """Where the output `[*shape]` of a layer stands in a clip whose features have these axes; None where nobody knows."""
+        return channels_first(shape, axes)
+
     def frames(self, n_samples: int) -> Axis | None:
         """The time axis of the answers; None where the model gives one answer a clip."""
         return None
 
     def probabilities(self, logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"]:
-        """`[B, classes]`, each row summing to 1 (softmax of logits; probabilities as they are)."""
-        return logits.softmax(1) if self.outputs == "logits" else logits
+        """`[B, classes]`: softmax of logits, sigmoid of multi-label logits; probabilities as they are."""
+        return (
+            logits.softmax(1)
+            if self.outputs == "logits"
+            else logits
+            if self.outputs == "probabilities"
+            else logits.sigmoid()
+        )
 
 
 def _distinct(labels: Sequence[str]) -> tuple[str, ...]:
@@ -128,7 +146,7 @@ def _layer(classifier: Classifier, stage: str) -> nn.Module:
 def _seen(classifier: Classifier, stage: str, features: Tensor) -> Tensor:
     """What stands behind a layer on the way."""
     seen: list[Tensor] = []
-    with _hook(_layer(classifier, stage), lambda output: seen.append(output.clone())):
+    with _hook(_layer(classifier, stage), lambda output: seen.append(first_tensor(output, stage).clone())):
         _answer(classifier, features)
     if not seen:
         raise ModelError(f"the network never uses {stage}: nothing stands there")
@@ -195,6 +213,25 @@ class _Asked(nn.Module):
                 "[B, classes]. If it takes one clip, say BlackBox(..., batched=False)"
             )
         return scores
+
+
+def first_tensor(output: Any, stage: str = "this layer") -> Tensor:
+    """What a layer answers: its output, or the first tensor of a tuple or of a mapping. `ModelError` where there is none."""
+    parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple) else (output,)
+    found = next((part for part in parts if isinstance(part, Tensor)), None)
+    if found is None:
+        raise ModelError(f"{stage} answers {type(output).__name__}, with no tensor in it: ask about a layer inside it")
+    return found
+
+
+def _instead(output: Any, x: Tensor) -> Any:
+    """The same output with x in place of its first tensor."""
+    if isinstance(output, Tensor):
+        return x
+    old = first_tensor(output)
+    if isinstance(output, Mapping):
+        return type(output)(**{name: x if part is old else part for name, part in output.items()})
+    return tuple(x if part is old else part for part in output)
 
 
 @contextmanager

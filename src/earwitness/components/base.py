@@ -6,6 +6,7 @@
 (`collect`). A `Factorization` is the way to cut, a frozen dataclass of hyper-parameters; called, it cuts.
 """
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from earwitness.audio import Audio
@@ -120,6 +121,36 @@ class Regions(Components):
             size[dimension] = axis.size
             values = values.new_zeros(size).index_add_(dimension, group, values)
         return values.sum([i for i in range(values.ndim) if i not in cut]) if len(cut) < values.ndim else values
+
+
+class Indexed(Components):
+    """Components that share out the numbers of the input in any way.
+
+    index: the number of each one's component (in the order of `axes`), shaped like x but for 1 where a dimension is not cut;
+    -1 for what belongs to none, and stays as it is in the clip.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        x: Float[Tensor, "*x"],
+        baselines: Float[Tensor, "baselines *x"],
+        axes: tuple[Axis, ...],
+        index: Int[Tensor, "*index"],
+        note: str,
+    ) -> None:
+        self.stage, self.x, self.axes, self.index, self.note = stage, x, axes, index, note
+        self.baselines = torch.where(index < 0, x, baselines)
+
+    def mix(self, masks: Float[Tensor, "batch *shape"], baseline: int = 0) -> Float[Tensor, "batch *x"]:
+        kept = torch.nn.functional.pad(masks.flatten(1), (0, 1), value=1.0)  # so that -1 is kept
+        ground = self.baselines[baseline]
+        return torch.addcmul(ground, kept[:, self.index], self.x - ground)
+
+    def collect(self, values: Float[Tensor, "*x"]) -> Float[Tensor, "*shape"]:
+        summed, size = values.sum_to_size(self.index.shape).flatten(), math.prod(self.shape)
+        found = summed.new_zeros(size + 1).index_add_(0, self.index.flatten() % (size + 1), summed)
+        return found[:-1].reshape(self.shape)
 
 
 @dataclass(frozen=True, eq=False)

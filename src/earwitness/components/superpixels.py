@@ -14,7 +14,7 @@ from torch import Tensor
 from earwitness.audio import Audio
 from earwitness.axes import Axis, carry
 from earwitness.classifiers.base import Classifier
-from earwitness.components.base import Components, Factorization, features_of
+from earwitness.components.base import Components, Factorization, Indexed, features_of
 from earwitness.components.baselines import baseline_features
 from earwitness.errors import UsageError, positive, unknown, whole
 from earwitness.extras import need
@@ -22,13 +22,11 @@ from earwitness.extras import need
 UNITS = {"s": "{:.2f}–{:.2f} s", "Hz": "{:.0f}–{:.0f} Hz"}
 
 
-class Labelled(Components):
+class Labelled(Indexed):
     """Components that share out the bins of the features: `labels` `[*places]` holds the component of each.
 
     places: the axes of the last dimensions of x.
     """
-
-    stage = "features"
 
     def __init__(
         self,
@@ -38,20 +36,13 @@ class Labelled(Components):
         places: tuple[Axis, ...],
         note: str,
     ) -> None:
-        self.x, self.baselines, self.labels, self.places, self.note = x, baselines, labels, places, note
+        self.labels, self.places = labels, places
         count = int(labels.max()) + 1
         self.extents = [_extent(labels == number, places) for number in range(count)]
         names = tuple(_words(extent, places) for extent in self.extents)
-        self.axes = (Axis("component", "index", tuple(range(count + 1)), names),)
-
-    def mix(self, masks: Float[Tensor, "batch *shape"], baseline: int = 0) -> Float[Tensor, "batch *x"]:
-        ground = self.baselines[baseline]
-        spread = masks[:, self.labels].reshape(len(masks), *[1] * (self.x.ndim - self.labels.ndim), *self.labels.shape)
-        return torch.addcmul(ground, spread, self.x - ground)
-
-    def collect(self, values: Float[Tensor, "*x"]) -> Float[Tensor, "*shape"]:
-        summed = values.reshape(-1, self.labels.numel()).sum(0)
-        return summed.new_zeros(self.shape).index_add_(0, self.labels.flatten(), summed)
+        axes = (Axis("component", "index", tuple(range(count + 1)), names),)
+        index = labels.reshape(*[1] * (x.ndim - labels.ndim), *labels.shape)
+        super().__init__("features", x, baselines, axes, index, note)
 
     def place(self, index: tuple[int, ...]) -> dict[str, list[float] | str]:
         return super().place(index) | self.extents[index[0]]

@@ -12,8 +12,8 @@ from functools import partial
 from typing import ClassVar, final
 
 import numpy as np
-from torch import Tensor
 
+from earwitness.components.units import LayerParts
 from earwitness.errors import UsageError, positive, whole
 from earwitness.explanations import Explanation
 from earwitness.naming import kebab
@@ -108,15 +108,15 @@ class Explainer(ABC):
         )
 
 
-def of_a_layer(question: Question) -> Tensor:
-    """`[channels, *places]`, what stands behind the layer that is asked about; `UsageError` for any other question."""
-    stage = question.components.stage if isinstance(question, AudioQuestion) else "none"
-    if not stage.startswith("network.") or question.axes[0].name == "channel":
+def of_a_layer(question: Question) -> LayerParts:
+    """The places of the layer that is asked about, whose maps are `pictures`; `UsageError` for any other question."""
+    parts = question.components if isinstance(question, AudioQuestion) else None
+    if not isinstance(parts, LayerParts) or parts.by != "places":
         raise UsageError(
             "a class activation map is made from the places of a layer: ask about one, ew.ask(classifier, audio, "
             'ew.Units("features.12")), or --components units:features.12; `earwitness layers` lists them'
         )
-    return question.x
+    return parts
 
 
 @dataclass(frozen=True)

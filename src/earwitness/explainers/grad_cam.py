@@ -33,8 +33,8 @@ class GradCAM(Explainer):
         return 1
 
     def attribute(self, question: Question) -> Attribution:
-        x = of_a_layer(question)
-        slope = question.slope(x[None])[0]
+        pictures = of_a_layer(question).pictures
+        x, slope = pictures(question.x), pictures(question.slope(question.x[None])[0])
         weights = slope.mean(tuple(range(1, x.ndim)), keepdim=True)
-        signed = question.collect(weights * x).double().cpu().numpy()
+        signed = (weights * x).sum(0).double().cpu().numpy()
         return Attribution(np.maximum(signed, 0), signed=signed)

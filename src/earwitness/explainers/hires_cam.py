@@ -34,6 +34,6 @@ class HiResCAM(Explainer):
         return 1
 
     def attribute(self, question: Question) -> Attribution:
-        x = of_a_layer(question)
+        x = of_a_layer(question).x
         signed = question.collect(question.slope(x[None])[0] * x).double().cpu().numpy()
         return Attribution(np.maximum(signed, 0), signed=signed)

@@ -39,17 +39,17 @@ class ScoreCAM(Explainer):
         return 64
 
     def expected(self, question: Question) -> int | None:
-        return (len(of_a_layer(question)) + 2) * len(question.baselines)
+        return (len(of_a_layer(question).pictures(question.x)) + 2) * len(question.baselines)
 
     def attribute(self, question: Question) -> Attribution:
-        x = of_a_layer(question)
+        x = of_a_layer(question).pictures(question.x)
         asked = cast(AudioQuestion, question)
         everything = replace(asked, factorization=Bins(baseline=asked.factorization.baseline), target=asked.resolved)
         masks = _masks(x, everything.shape)
         scores = torch.cat([everything.value(part) for part in masks.split(max(1, NUMBERS // everything.size))])
         told = (x.flatten(1).amax(1) > x.flatten(1).amin(1)).cpu()
         weights = torch.where(told, scores, -torch.inf).softmax(0).to(x) if told.any() else torch.zeros(len(x)).to(x)
-        signed = question.collect(weights.reshape(-1, *[1] * (x.ndim - 1)) * x).double().cpu().numpy()
+        signed = torch.tensordot(weights, x, 1).double().cpu().numpy()
         return Attribution(np.maximum(signed, 0), signed=signed)
 
 

@@ -115,5 +115,6 @@ def provenance(question: Question) -> dict[str, Any]:
             "stage": question.components.stage,
             "baseline": question.components.note,
         }
+        record |= {"model": list(question.classifier.notes)} if question.classifier.notes else {}
         record |= {"cut": list(question.components.done)} if question.components.done else {}
     return record
