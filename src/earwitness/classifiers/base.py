@@ -9,6 +9,7 @@ end), or `network.<module path>` (behind a layer).
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -18,12 +19,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from earwitness.axes import Axis
-from earwitness.classifiers.layouts import Layout, channels_first
 from earwitness.errors import ModelError, unknown
 from earwitness.frontends import FrontEnd, Waveform
 
-
-OUTPUTS = ("logits", "multi-label logits", "probabilities")
+PROBABILITIES = {"logits": partial(torch.softmax, dim=1), "multi-label logits": torch.sigmoid}
+OUTPUTS = (*PROBABILITIES, "probabilities")
 
 
 class Classifier(nn.Module):
@@ -53,8 +53,7 @@ class Classifier(nn.Module):
         if outputs not in OUTPUTS:
             raise unknown("kind of outputs", outputs, OUTPUTS)
         self.network, self.frontend = network, frontend
-        self.labels = _distinct(labels)
-        self.duration, self.outputs = duration, outputs
+        self.labels, self.duration, self.outputs = _distinct(labels), duration, outputs
         if frontend is not None:
             frontend.to(self.device)
 
@@ -92,10 +91,10 @@ class Classifier(nn.Module):
         self, stage: str, x: Float[Tensor, "batch *x"], waveform: Float[Tensor, "1 *clip"] | None = None
     ) -> Float[Tensor, "batch classes"]:
         """Logits from what stands at a stage. `waveform` `[1, time]`: the clip whose statistics hold behind that stage."""
-        if stage == "waveform":
-            return _answer(self, x if self.frontend is None else self.frontend(x))
         if stage == "features":
             return _answer(self, x)
+        if stage == "waveform":
+            return _answer(self, x if self.frontend is None else self.frontend(x))
         if stage.startswith("frontend.") and self.frontend is not None:
             return _answer(self, self.frontend.advance(x, stage.removeprefix("frontend."), "", waveform))
         if waveform is None:
@@ -110,23 +109,13 @@ class Classifier(nn.Module):
             raise ModelError("without a front end the axes of the features are not known")
         return (Waveform(self.frontend.sample_rate) if stage == "waveform" else self.frontend).axes(n_samples)
 
-    def layout(self, stage: str, shape: Sequence[int], axes: tuple[Axis, ...]) -> Layout | None:
-        """Where the output `[*shape]` of a layer stands in a clip whose features have these axes; None where nobody knows."""
-        return channels_first(shape, axes)
-
     def frames(self, n_samples: int) -> Axis | None:
         """The time axis of the answers; None where the model gives one answer a clip."""
         return None
 
     def probabilities(self, logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"]:
         """`[B, classes]`: softmax of logits, sigmoid of multi-label logits; probabilities as they are."""
-        return (
-            logits.softmax(1)
-            if self.outputs == "logits"
-            else logits
-            if self.outputs == "probabilities"
-            else logits.sigmoid()
-        )
+        return logits if self.outputs == "probabilities" else PROBABILITIES[self.outputs](logits)
 
 
 def _distinct(labels: Sequence[str]) -> tuple[str, ...]:

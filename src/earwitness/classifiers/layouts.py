@@ -6,10 +6,11 @@ looks at a span of the clip, and spans of neighbours may overlap: frames of wav2
 16 rows every 10.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import nn
 
 from earwitness.axes import Axis
 
@@ -74,8 +75,18 @@ def strided(axis: Axis, first: int, length: int, stride: int, size: int) -> Span
     return Spans(axis.name, axis.unit, np.interp(edges, np.arange(axis.size + 1), axis.edges))
 
 
+def layout_of(network: nn.Module, layer: str, shape: Sequence[int], axes: tuple[Axis, ...]) -> Layout | None:
+    """Where the output `[*shape]` of a layer stands in a clip whose features have these axes; None where nobody knows.
+
+    A network may know, by a method `layout(layer, shape, axes)`. Any other is taken to answer `[channels, *places]`, its places
+    spread evenly over the last axes of the features.
+    """
+    known: Callable | None = getattr(network, "layout", None)
+    return channels_first(shape, axes) if known is None else known(layer, shape, axes)
+
+
 def channels_first(shape: Sequence[int], axes: tuple[Axis, ...]) -> Layout | None:
-    """`[channels, *places]`, places spread evenly over the last axes of the features; None where there are too many, or none."""
+    """`[channels, *places]`, places spread evenly; None where there are more than axes, or none."""
     places = tuple(shape[1:])
     if not 1 <= len(places) <= len(axes):
         return None

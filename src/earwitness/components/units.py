@@ -3,7 +3,7 @@
 A question about a layer is a question like any other: masks mix what the layer answers to the clip with what it answers to the
 baseline sound, and the network goes on from there. The CAM family asks at the places of the last convolution.
 
-Where the places of a layer stand is what the classifier says (`Classifier.layout`): exactly, for frames and patches of a Hugging
+Where the places of a layer stand is what the network says (`layout_of`): exactly, for frames and patches of a Hugging
 Face model; those of any other convolution are spread evenly over the features, place k of n over the k-th n-th part of each
 axis. What a place really sees (its receptive field) may be larger, and reach beyond it on both sides.
 
@@ -22,7 +22,7 @@ from torch import Tensor
 from earwitness.audio import Audio
 from earwitness.axes import Axis, counted
 from earwitness.classifiers.base import Classifier, stage_of
-from earwitness.classifiers.layouts import Layout
+from earwitness.classifiers.layouts import Layout, layout_of
 from earwitness.components.base import Components, Factorization, Indexed, features_of
 from earwitness.components.baselines import baseline_features
 from earwitness.errors import UsageError, unknown
@@ -107,7 +107,7 @@ class Units(Factorization):
         _, axes = features_of(classifier, clip)
         with torch.no_grad():
             x = classifier.at(stage, (clip.samples if isinstance(clip, Audio) else clip)[None])[0]
-        layout = classifier.layout(stage, tuple(x.shape), axes)
+        layout = layout_of(classifier.network, stage.removeprefix("network."), x.shape, axes)
         if layout is None:
             raise UsageError(
                 f"{stage} answers {list(x.shape)}: a layer is cut by its channels and places, [channels, frequency, time], "
