@@ -33,6 +33,7 @@ _WHERE = {
         *("HSIC", "KernelSHAP", "LIME", "Occlusion", "RISE", "Shapley", "Sobol"),
         *("ExpectedGradients", "Gradient", "GradientInput", "GradientSHAP", "IntegratedGradients"),
         *("Saliency", "SilenceMap", "SmoothGrad", "GradCAM", "HiResCAM", "ScoreCAM"),
+        *("Conductance",),
     ),
     "progress_bars": ("progress",),
     "studies.explaining": ("explain",),

@@ -69,7 +69,12 @@ LAWS = {
     "gradient shap, noise": (ew.GradientSHAP(noise=0.1), None),
 }
 CONTROLS = {ew.Random, ew.Loudness, ew.LevelSilenceMap}  # which know nothing of the model
-OF_LAYERS = {ew.GradCAM, ew.HiResCAM, ew.ScoreCAM}  # which answer no game, and no question about anything else
+OF_LAYERS = {
+    ew.GradCAM,
+    ew.HiResCAM,
+    ew.ScoreCAM,
+    ew.Conductance,
+}  # which answer no game, and no question about anything else
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -146,13 +151,8 @@ KINDS = {
     ),
 }
 SOUNDLESS = ("a row", "a plane", "ready features")
-BY_SLOPE = (
-    "Saliency",
-    "Gradient",
-    "SmoothGrad",
-    "GradientSHAP",
-    "SilenceMap",
-)  # of every number, gathered by component
+# those of every number, gathered by component
+BY_SLOPE = ("Saliency", "Gradient", "SmoothGrad", "GradientSHAP", "SilenceMap")
 BY_GRADIENT = (*BY_SLOPE, "GradientInput", "IntegratedGradients", "ExpectedGradients")
 REFUSED = (
     {("Loudness", kind): "cannot be loud" for kind in SOUNDLESS}

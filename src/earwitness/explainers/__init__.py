@@ -1,6 +1,7 @@
 """One method per file; each is a frozen dataclass of hyper-parameters that answers a question."""
 
 from earwitness.explainers.base import Attribution, Budget, Explainer
+from earwitness.explainers.conductance import Conductance
 from earwitness.explainers.expected_gradients import ExpectedGradients
 from earwitness.explainers.grad_cam import GradCAM
 from earwitness.explainers.gradient import Gradient
@@ -27,7 +28,7 @@ METHODS = (
     *(Sobol, Shapley, KernelSHAP, LIME, HSIC, RISE, Occlusion),
     *(Saliency, Gradient, GradientInput, SmoothGrad, IntegratedGradients, ExpectedGradients, GradientSHAP),
     *(SilenceMap,),
-    *(GradCAM, HiResCAM, ScoreCAM),
+    *(GradCAM, HiResCAM, ScoreCAM, Conductance),
     *(Loudness, LevelSilenceMap, Random),
 )
 
@@ -38,6 +39,7 @@ __all__ = [
     "RISE",
     "Attribution",
     "Budget",
+    "Conductance",
     "ExpectedGradients",
     "Explainer",
     "GradCAM",

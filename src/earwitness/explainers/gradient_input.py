@@ -20,7 +20,8 @@ class GradientInput(Explainer):
 
     Cost: one evaluation with its backward pass for each baseline; `published`: one in all. Raises `ModelError` where there is no
         gradient (a black box).
-    Source: Shrikumar et al. (2016), "Not just a black box"; captum's InputXGradient is the published form.
+    Source: Shrikumar et al. (2016), "Not just a black box"; captum's InputXGradient is the published form, and about
+        the units of a layer, `ew.Units(layer, by="units")`, its LayerGradientXActivation.
     Differs: the baseline. In a spectrogram in decibels, or one that is standardised, zero is no silence, and the published form
         counts loud and quiet from a level that means nothing.
     Cannot see: anything beyond the straight line. Where the score saturates, values are near 0 and say nothing of importance;
