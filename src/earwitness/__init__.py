@@ -20,7 +20,10 @@ _WHERE = {
     "axes": ("Axis",),
     "errors": ("EarwitnessError", "InputError", "ModelError", "UsageError"),
     "fingerprints": ("fingerprint",),
-    "frontends": ("FrontEnd", "LogERB", "LogMel", "LogSTFT", "Waveform"),
+    "frontends": (
+        *("FrontEnd", "LogERB", "LogMel", "LogSTFT", "Picture", "Waveform"),
+        *("ASTMel", "SeamlessMel", "WhisperMel"),
+    ),
     "classifiers": ("BlackBox", "Classifier", "load_classifier", "save_classifier"),
     "components": (
         *("Bands", "Bins", "Cells", "Components", "Factorization", "Grid", "Segments"),

@@ -2,7 +2,9 @@
 
 from earwitness.frontends.base import FrontEnd
 from earwitness.frontends.filterbanks import LogERB, LogMel
+from earwitness.frontends.hugging_face import ASTMel, SeamlessMel, WhisperMel
+from earwitness.frontends.pictures import Picture
 from earwitness.frontends.stft import LogSTFT
 from earwitness.frontends.waveform import Waveform
 
-__all__ = ["FrontEnd", "LogERB", "LogMel", "LogSTFT", "Waveform"]
+__all__ = ["ASTMel", "FrontEnd", "LogERB", "LogMel", "LogSTFT", "Picture", "SeamlessMel", "Waveform", "WhisperMel"]

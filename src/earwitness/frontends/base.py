@@ -9,6 +9,7 @@ statistics must stay those of the unmasked clip: pass the waveform as `clip`, an
 
 from abc import abstractmethod
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -38,6 +39,22 @@ class Standardise(PerClip):
         mean = like.mean(every, keepdim=True)
         variance = like.var(every, keepdim=True, unbiased=False)
         return (x - mean) / torch.sqrt(variance + 1e-7)
+
+
+class Affine(nn.Module):
+    """(x - middle) / spread, one of each for every channel of the output: `[B, 1, F, T]` to `[B, channels, F, T]`."""
+
+    middles: Tensor
+    spreads: Tensor
+
+    def __init__(self, middle: Sequence[float], spread: Sequence[float]) -> None:
+        super().__init__()
+        self.middle, self.spread = tuple(middle), tuple(spread)
+        self.register_buffer("middles", torch.tensor(self.middle)[:, None, None], persistent=False)
+        self.register_buffer("spreads", torch.tensor(self.spread)[:, None, None], persistent=False)
+
+    def forward(self, x: Float[Tensor, "batch 1 rows frames"]) -> Float[Tensor, "batch channels rows frames"]:
+        return (x - self.middles) / self.spreads
 
 
 class FrontEnd(nn.Sequential):

@@ -36,13 +36,32 @@ class Filterbank(nn.Module):
 
 
 def mel_weights(
-    sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float, mel_scale: str, norm: str | None
+    sample_rate: int,
+    n_fft: int,
+    n_mels: int,
+    fmin: float,
+    fmax: float,
+    mel_scale: str,
+    norm: str | None,
+    straight: str = "linear",
 ) -> np.ndarray:
-    """`[n_mels, 1 + n_fft/2]` triangles between neighbours of n_mels + 2 points equally spaced in mel."""
-    bins = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
-    low, centre, high = (spaced(mel_scale, fmin, fmax, n_mels + 2)[i : n_mels + i, None] for i in range(3))
+    """`[n_mels, 1 + n_fft/2]` triangles between neighbours of n_mels + 2 points equally spaced in mel.
+
+    straight: the scale on which the triangles' sides are straight lines, "linear" for hertz.
+    """
+    there, _ = SCALES[straight]
+    bins = there(np.arange(n_fft // 2 + 1) * sample_rate / n_fft)
+    low, centre, high = (there(spaced(mel_scale, fmin, fmax, n_mels + 2))[i : n_mels + i, None] for i in range(3))
     weights = np.maximum(0, np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)))
     return weights * 2 / (high - low) if norm == "slaney" else weights
+
+
+def mel_edges(n_mels: int, fmin: float, fmax: float, mel_scale: str) -> np.ndarray:
+    """Band edges in hertz, half-way between the centres in mel, the outer ones at fmin and fmax."""
+    there, back = SCALES[mel_scale]
+    low, high = there(fmin), there(fmax)
+    inner = back(low + (np.arange(1, n_mels) + 0.5) * (high - low) / (n_mels + 1))
+    return np.array([fmin, *inner, fmax])
 
 
 def erb_weights(sample_rate: int, n_fft: int, centres: np.ndarray) -> np.ndarray:
@@ -123,10 +142,7 @@ class LogMel(_Banked):
     @property
     def edges(self) -> np.ndarray:
         """Band edges in hertz, half-way between the centres in mel."""
-        there, back = SCALES[self.mel_scale]
-        low, high = there(self.fmin), there(self.fmax)
-        inner = back(low + (np.arange(1, self.n_mels) + 0.5) * (high - low) / (self.n_mels + 1))
-        return np.array([self.fmin, *inner, self.fmax])
+        return mel_edges(self.n_mels, self.fmin, self.fmax, self.mel_scale)
 
 
 class LogERB(_Banked):
