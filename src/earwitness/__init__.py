@@ -24,7 +24,7 @@ _WHERE = {
         *("FrontEnd", "LogERB", "LogMel", "LogSTFT", "Picture", "Waveform"),
         *("ASTMel", "SeamlessMel", "WhisperMel"),
     ),
-    "classifiers": ("BlackBox", "Classifier", "load_classifier", "save_classifier"),
+    "classifiers": ("BlackBox", "Classifier", "load_classifier", "neurons", "save_classifier"),
     "components": (
         *("Bands", "Bins", "Cells", "Components", "Factorization", "Grid", "Segments"),
         *("DatasetMean", "HarmonicPercussive", "NMFAtoms", "Separated", "Stems", "Superpixels", "Units", "Words"),
@@ -36,7 +36,7 @@ _WHERE = {
         *("HSIC", "KernelSHAP", "LIME", "Occlusion", "RISE", "Shapley", "Sobol"),
         *("ExpectedGradients", "Gradient", "GradientInput", "GradientSHAP", "IntegratedGradients"),
         *("Saliency", "SilenceMap", "SmoothGrad", "GradCAM", "HiResCAM", "ScoreCAM"),
-        *("Conductance",),
+        *("Conductance", "LRP"),
     ),
     "progress_bars": ("progress",),
     "studies.explaining": ("explain",),
