@@ -6,7 +6,7 @@ import torch
 
 import earwitness as ew
 from earwitness.carrying import analyse
-from earwitness.components.baselines import noise_floor
+from earwitness.components.baselines import noise_like
 
 RATE = 8000
 
@@ -67,7 +67,7 @@ def test_silence_is_what_the_model_answers_to_silence(classifier, clip, cut):
 
 def test_the_noise_floor_has_the_clip_s_quiet_level(clip):
     """White noise in, white noise out; its level per frequency is the 10 % quantile of a Rayleigh variable: sqrt(-2 ln 0.9)."""
-    floor = noise_floor(clip)
+    floor = noise_like(clip, 0.1)
     levels = [analyse(samples, 512).abs().square().mean(-1).sqrt() for samples in (floor, clip.samples)]
     np.testing.assert_allclose(np.median(levels[0] / levels[1]), np.sqrt(-np.log(0.9)), rtol=0.1)
 
@@ -77,18 +77,47 @@ def test_the_noise_floor_follows_the_background_not_the_event():
     t = np.arange(2 * RATE) / RATE
     hum, event = 0.1 * np.sin(2 * np.pi * 250 * t), 0.5 * np.sin(2 * np.pi * 2000 * t) * (t < 0.6)
     rng = np.random.default_rng(0)
-    floor = noise_floor(ew.Audio(hum + event + 1e-4 * rng.standard_normal(len(t)), RATE))
+    floor = noise_like(ew.Audio(hum + event + 1e-4 * rng.standard_normal(len(t)), RATE), 0.1)
     level = np.abs(np.fft.rfft(floor.numpy() * np.hanning(len(floor))))
     at = [20 * np.log10(level[2 * f - 60 : 2 * f + 60].max()) for f in (250, 2000)]
     assert at[0] > at[1] + 35
 
 
+def test_shaped_noise_is_as_loud_as_the_clip_in_every_band(classifier, clip):
+    """A hum and an event in the first third, in noise: the event's energy is there, spread over the whole time."""
+    t = np.arange(2 * RATE) / RATE
+    event = 0.5 * np.sin(2 * np.pi * 2000 * t) * (t < 0.6)
+    clip = ew.Audio(clip.samples.numpy() / 10 + event + 0.1 * np.sin(2 * np.pi * 250 * t), RATE)
+    noise = ew.Segments(count=3, baseline="shaped")(classifier, clip).baselines[0]
+    assert float(noise.square().mean()) == pytest.approx(float(clip.samples.square().mean()), rel=1e-5)
+    bands = ew.Bands(bands=6, scale="linear")
+    powers = [
+        [float(band.square().sum()) for band in bands(classifier, ew.Audio(samples, RATE)).sounds]
+        for samples in (noise, clip.samples)
+    ]
+    np.testing.assert_allclose(
+        powers[0], powers[1], rtol=0.25
+    )  # a tone becomes a narrow band of noise: few numbers drawn
+    assert float(noise[12000:].square().mean()) > 0.5 * float(noise.square().mean())
+
+
+def test_the_default_is_what_suits_the_model(classifier, clip):
+    """Silence, but for a model that says otherwise; what is asked for is always taken."""
+    cuts = [ew.Segments(count=3, **given) for given in ({}, {"baseline": "silence"}, {"baseline": "noise"})]
+    assert [cut(classifier, clip).note for cut in cuts] == ["digital silence"] * 2 + ["the clip's noise floor"]
+    assert ew.Grid(2, 2)(classifier, clip).note == "digital silence"
+    classifier.baseline = "shaped"
+    expected = ["noise with the clip's spectrum and level", "digital silence", "the clip's noise floor"]
+    assert [cut(classifier, clip).note for cut in cuts] == expected
+    assert ew.Grid(2, 2)(classifier, clip).note == expected[0]
+
+
 def test_noise_is_seeded(clip):
     torch.manual_seed(0)
-    first = noise_floor(clip)
+    first = noise_like(clip, 0.1)
     torch.manual_seed(1)
-    assert torch.equal(noise_floor(clip), first)
-    assert not torch.equal(noise_floor(clip, seed=1), first)
+    assert torch.equal(noise_like(clip, 0.1), first)
+    assert not torch.equal(noise_like(clip, 0.1, seed=1), first)
 
 
 @pytest.mark.parametrize("samples", [100, 4000, 16000, 40000])

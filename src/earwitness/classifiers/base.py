@@ -37,9 +37,11 @@ class Classifier(nn.Module):
     outputs: what the network answers: "logits" (of one label among all), "multi-label logits" (each label by itself), or
         "probabilities".
     notes: what one should know of it, one line each; they stand in the provenance of every explanation.
+    baseline: what is put in the place of a removed component where a question doesn't say: "silence" but for few models.
     """
 
     notes: tuple[str, ...] = ()
+    baseline: str = "silence"
 
     def __init__(
         self,

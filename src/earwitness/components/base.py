@@ -39,7 +39,7 @@ class DatasetMean:
             raise UsageError("DatasetMean takes a list of one or more clips")
 
 
-Baseline = str | Audio | DatasetMean | tuple
+Baseline = str | Audio | DatasetMean | tuple | None
 
 
 class Components(ABC):
@@ -158,7 +158,10 @@ class Factorization(ABC):
     """A way to cut a clip.
 
     baseline: what is put in a component's place.
-        "silence" (default): what the stage answers to digital silence, with the clip's own statistics.
+        None (default): what suits the model: silence, but for networks that normalise each channel over the whole clip, which are
+            far from all that they know in silence: for those "shaped".
+        "silence": what the stage answers to digital silence, with the clip's own statistics.
+        "shaped": noise (seeded) with the clip's own spectrum and level.
         "noise": the clip's noise floor: noise (seeded) with the 10 % quantile over time of each frequency's level.
         an `Audio`: another clip, repeated or cut to the length.  A tuple of these: the score is averaged over them.
         "zero": bare zeros (of a waveform, silence).
@@ -167,7 +170,7 @@ class Factorization(ABC):
         At the features also "mean" and "minimum" (of each frequency over time), "blur", and a `DatasetMean`.
     """
 
-    baseline: Baseline = field(default="silence", kw_only=True)
+    baseline: Baseline = field(default=None, kw_only=True)
 
     follows_the_sound: ClassVar[bool] = False  # so that the components of another sound are others
 

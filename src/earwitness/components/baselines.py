@@ -17,7 +17,11 @@ from earwitness.classifiers.base import Classifier
 from earwitness.components.base import Baseline, DatasetMean
 from earwitness.errors import UsageError, unknown
 
-SOUNDS = {"silence": "digital silence", "noise": "the clip's noise floor"}
+SOUNDS = {
+    "silence": "digital silence",
+    "noise": "the clip's noise floor",
+    "shaped": "noise with the clip's spectrum and level",
+}
 DRAWN = {"uniform": "noise between the least and the largest number", "shuffle": "the same numbers, shuffled"}
 MAPS = {
     "zero": "zeros",
@@ -27,14 +31,20 @@ MAPS = {
 }
 
 
-def noise_floor(audio: Audio, quantile: float = 0.1, seed: int = 0) -> Float[Tensor, "time"]:
-    """`[time]`: Gaussian noise in which each frequency has the level of its `quantile` over the clip's frames."""
+def noise_like(audio: Audio, quantile: float | None = None, seed: int = 0) -> Float[Tensor, "time"]:
+    """`[time]`: Gaussian noise in which each frequency has its level in the clip.
+
+    quantile: of that level over the clip's frames; None for the mean of the power, and the clip's own level in all.
+    """
     n_fft = window_length(audio.sample_rate)
     rng = np.random.default_rng(seed)
     noise = analyse(torch.from_numpy(rng.standard_normal(len(audio.samples))), n_fft)
-    level = analyse(audio.samples.cpu(), n_fft).abs().quantile(quantile, dim=-1, keepdim=True)
-    typical = noise.abs().square().mean().sqrt()
-    return synthesise(noise / typical * level, n_fft, len(audio.samples))
+    powers = analyse(audio.samples.cpu(), n_fft).abs().square()
+    level = powers.mean(-1, keepdim=True) if quantile is None else powers.quantile(quantile, dim=-1, keepdim=True)
+    found = synthesise(noise * (level / noise.abs().square().mean()).sqrt(), n_fft, len(audio.samples))
+    if quantile is None:  # the windows blur a tone's level over its neighbours
+        found *= (audio.samples.square().mean() / found.square().mean()).sqrt().cpu()
+    return found
 
 
 def baseline_sound(kind: str | Audio | DatasetMean, audio: Audio) -> tuple[Float[Tensor, "time"], str]:
@@ -45,8 +55,8 @@ def baseline_sound(kind: str | Audio | DatasetMean, audio: Audio) -> tuple[Float
         return other.repeat(times)[: len(audio.samples)], "another clip"
     if kind == "silence" or kind == "zero":
         return torch.zeros_like(audio.samples), SOUNDS["silence"]
-    if kind == "noise":
-        return noise_floor(audio).to(audio.samples.device), SOUNDS["noise"]
+    if isinstance(kind, str) and kind in SOUNDS:
+        return noise_like(audio, {"noise": 0.1}.get(kind)).to(audio.samples.device), SOUNDS[kind]
     if isinstance(kind, str) and kind in DRAWN:
         return drawn(kind, audio.samples), DRAWN[kind]
     if isinstance(kind, DatasetMean) or kind in MAPS:
@@ -62,10 +72,11 @@ def drawn(kind: str, x: Float[Tensor, "*x"], seed: int = 0) -> Float[Tensor, "*x
     return x.min() + (x.max() - x.min()) * torch.from_numpy(rng.random(x.shape)).to(x)
 
 
-def baseline_sounds(baseline: Baseline, audio: Audio) -> tuple[Float[Tensor, "baselines time"], str]:
+def baseline_sounds(
+    baseline: Baseline, classifier: Classifier, audio: Audio
+) -> tuple[Float[Tensor, "baselines time"], str]:
     """`[K, time]` and their description."""
-    kinds = baseline if isinstance(baseline, tuple | list) else (baseline,)
-    sounds, notes = zip(*(baseline_sound(kind, audio) for kind in kinds), strict=True)
+    sounds, notes = zip(*(baseline_sound(kind, audio) for kind in _kinds(baseline, classifier)), strict=True)
     return torch.stack(sounds), ", ".join(dict.fromkeys(notes))
 
 
@@ -73,9 +84,15 @@ def baseline_features(
     baseline: Baseline, classifier: Classifier, clip: Audio | Tensor, stage: str, x: Float[Tensor, "*x"]
 ) -> tuple[Float[Tensor, "baselines *x"], str]:
     """`[K, *x]` and their description, at a stage where the clip is `x` `[*x]`."""
-    kinds = baseline if isinstance(baseline, tuple | list) else (baseline,)
-    made = [_feature(kind, classifier, clip, stage, x) for kind in kinds]
+    made = [_feature(kind, classifier, clip, stage, x) for kind in _kinds(baseline, classifier)]
     return torch.stack([b for b, _ in made]), ", ".join(dict.fromkeys(note for _, note in made))
+
+
+def _kinds(baseline: Baseline, classifier: Classifier) -> tuple | list:
+    """One or more baselines; the one that suits the model where none is named."""
+    if isinstance(baseline, tuple | list):
+        return baseline
+    return (classifier.baseline if baseline is None else baseline,)
 
 
 def _feature(

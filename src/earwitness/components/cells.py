@@ -98,7 +98,7 @@ class Cut(Factorization):
             return _regions(self, classifier, clip, frequency, time)
         if frequency is not None and not _filled(clip.sample_rate, frequency):
             raise UsageError(f"some of {frequency.size} bands are narrower than the STFT can tell apart: ask for fewer")
-        baselines, note = baseline_sounds(self.baseline, clip)
+        baselines, note = baseline_sounds(self.baseline, classifier, clip)
         sounds, grounds = (_split(samples, clip.sample_rate, frequency) for samples in (clip.samples, baselines))
         return Pieces(clip, sounds, baselines, grounds, frequency, time, note)
 

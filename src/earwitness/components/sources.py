@@ -49,7 +49,7 @@ class Sources(Factorization):
         if not isinstance(clip, Audio):
             raise UsageError("sources are sounds, and ready features have none: cut them with Grid or Bins")
         names, sounds, done = self.split(clip)
-        baselines, note = baseline_sounds(self.baseline, clip)
+        baselines, note = baseline_sounds(self.baseline, classifier, clip)
         grounds = shared_out(baselines, sounds, window_length(clip.sample_rate))
         time = None if self.seconds is None else segments(clip, self.seconds, None, None)
         return Pieces(clip, sounds, baselines, grounds, Axis("source", "", names), time, note, done)
