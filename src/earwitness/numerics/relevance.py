@@ -1,0 +1,367 @@
+"""Where did the score come from, if every layer hands back to its inputs what it was given?
+
+Layer-wise relevance propagation starts with the score and goes back through the network: each operation shares out the relevance
+of its outputs over its inputs. Here relevance is written as
+
+    R = x g,        g = a gradient in which some operations have been given another slope (their value stays)
+
+so that autograd does the walk, through any network: `propagating` is a mode under which the functions of torch, whoever calls
+them, have these slopes. No module is patched, copied or recognised.
+
+**What needs nothing.** Where y(a x) = a y(x), Euler says sum_j x_j dy/dx_j = y: the plain gradient hands on all there is. So it
+is for sums (a + b shares in the ratio a : b, as residual connections should), means, maxima (the winner takes all), pools,
+reshapes, concatenations, zero padding, Fourier transforms, |z|, and layers without bias (LRP-0). A constant that is added, a bias
+or a position, keeps its share.
+
+**What gets another slope.**
+
+| operation | slope | so that |
+|---|---|---|
+| linear layers | `relevance_rules` | the rule decides |
+| batch norm behind one | merged into it | both are one linear layer |
+| f of one number, f(0) = 0 (ReLU, GELU, tanh, squares) | f(x) / x | relevance passes unchanged |
+| logarithms | f(x) / x | the same: a level is the level of its power |
+| a product of n that depend on the input | a n-th for each | relevance is not multiplied |
+| what divides (also 1/x, rsqrt) | 0 | normalising scales, and is no cause |
+| layer, group, instance norm | as linear, the deviation held | the mean takes its part, the scale none |
+| softmax, sigmoid, exp | their own | see below |
+| attention | taken apart into the above | |
+
+**Softmax.** Deep Taylor decomposition at x itself, f(x) ~ J x + rest: R_i = x_i (R'_i - y_i sum_j R'_j), where outputs y have the
+relevance R'_j = y_j g_j. That is x_i times the plain gradient, y_i (g_i - sum_j y_j g_j). The rest keeps its own part.
+
+**At the input** itself, functions of one number pass relevance unchanged, whatever they are: where a network begins by taking a
+mean from each band, what 5 dB above the mean are owed stays there (by shares, -40 dB less -45 dB would get -8 times as much).
+
+Source: Bach et al. (2015); Achtibat et al. (2024), "AttnLRP", which writes relevance this way; Ali et al. (2022) for layer norm.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from earwitness.errors import ModelError
+from earwitness.numerics.relevance_rules import TINY, Layer, Rules, merged, shared
+
+PASSING = set(
+    "relu relu6 leaky_relu elu selu celu gelu silu mish tanh tanhshrink softsign softshrink hardshrink hardtanh hardswish prelu "
+    "rrelu sqrt square log log2 log10 log1p expm1 sin sinh asinh atan arctan erf rms_norm normalize clamp clip pow".split()
+)
+ONE_BY_ONE = set("add iadd radd sub isub rsub subtract exp sigmoid softplus logsigmoid maximum minimum".split())
+MOVING = set(
+    "mul imul rmul multiply div truediv itruediv true_divide divide neg abs view reshape permute transpose swapaxes movedim "
+    "unsqueeze squeeze flatten unflatten contiguous clone to float double expand expand_as getitem get pad chunk split narrow "
+    "select unfold real requires_grad".split()
+)
+PLACEWISE = (PASSING - {"rms_norm", "normalize"}) | ONE_BY_ONE | MOVING | {"batch_norm"}
+SIMPLE = ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "linear")
+MATRICES = ("matmul", "rmatmul", "imatmul", "mm", "bmm", "mv", "dot", "inner", "einsum")
+PRODUCTS = (*MATRICES, "mul", "imul", "rmul", "multiply", "outer", "tensordot", "bilinear", "var")
+SUMS_OF_PRODUCTS = ("addmm", "baddbmm", "addbmm", "addmv", "addcmul")  # whose first operand is only added
+QUOTIENTS = ("div", "truediv", "itruediv", "true_divide", "divide")
+DIVISORS = ("reciprocal", "rsqrt", "rdiv", "rtruediv")
+RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a linear layer made its output, as long as neither has been written into since."""
+
+    rule: str
+    layer: Layer
+    x: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    outputs: int
+    versions: tuple[int, int]
+
+
+class propagating(TorchFunctionMode):  # noqa: N801 (a context, as torch.no_grad)
+    """Inside, gradients with respect to a tensor on which `requires_grad_()` is called are modified gradients; values stay.
+
+    at_input: whether that tensor is the network's input, where `rules.first` holds, rather than what stands behind a layer.
+    Parameters are constants, whether they require gradients or not, and so is whatever is made of them alone.
+    Raises `ModelError` for recurrent layers, for which there is no rule.
+    """
+
+    def __init__(self, rules: Rules, at_input: bool = True) -> None:
+        super().__init__()
+        self.rules, self.at_input = rules, at_input
+        self.places = WeakTensorKeyDictionary()  # tensors of which each number comes from one number of the input
+        self.made = WeakTensorKeyDictionary()
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs, name = dict(kwargs or {}), getattr(func, "__name__", "").strip("_")
+        moved = [t for t in _tensors((args, tuple(kwargs.values()))) if _depends(t)]
+        if not moved:
+            result = _constant(func, args, kwargs)
+            if name == "requires_grad" and self.at_input and _depends(result):
+                self.places[result] = True
+            return result
+        alone = len(moved) == 1 and moved[0] in self.places
+        result = self._propagate(name, func, args, kwargs, moved, alone)
+        for tensor in _tensors((result,)):
+            if alone and name in PLACEWISE:
+                self.places[tensor] = True
+            else:
+                self.places.pop(tensor, None)
+        return result
+
+    def _propagate(self, name: str, func: Callable, args: tuple, kwargs: dict, moved: list[Tensor], alone: bool) -> Any:
+        if name in RECURRENT:
+            raise ModelError(f"there is no rule by which relevance could pass {name.split('_')[0].upper()} layers")
+        if func is F.batch_norm:
+            return self._batch_norm(args, kwargs, moved, alone)
+        if len(moved) == 1 and (name in PASSING or (alone and name in ONE_BY_ONE)):
+            return _one_number(name, func, args, kwargs, moved[0], alone)
+        if name in SIMPLE or (name in (*MATRICES, "addmm") and len(moved) == 1):
+            return self._linear(name, func, args, kwargs)
+        if name in PRODUCTS or name in SUMS_OF_PRODUCTS:
+            return _product(name, func, args, kwargs)
+        if name in QUOTIENTS:
+            return func(args[0], *(t.detach() if isinstance(t, Tensor) else t for t in args[1:]), **kwargs)
+        if name in DIVISORS:
+            return _held(func, args, kwargs, moved[0])
+        if func in NORMS:
+            return _slope_of(func(*args, **kwargs), NORMS[func](*args, **kwargs))
+        if name in TAKEN_APART or _can_be_opened(func):
+            with self:
+                return TAKEN_APART.get(name, _opened(func))(*args, **kwargs)
+        return func(*args, **kwargs)
+
+    def _linear(self, name: str, func: Callable, args: tuple, kwargs: dict) -> Tensor:
+        if name in SIMPLE:
+            x, weight, bias = (
+                _given(args, kwargs, place, key) for place, key in enumerate(("input", "weight", "bias"))
+            )
+            rest = {key: value for key, value in kwargs.items() if key not in ("input", "weight", "bias")}
+
+            layer: Layer = lambda *operands: func(*operands, *args[3:], **rest)  # noqa: E731
+        else:
+            found = _matrices(name, func, args, kwargs)
+            if found is None:
+                return func(*args, **kwargs)
+            layer, x, weight, bias = found
+        if not _depends(x):
+            return func(*args, **kwargs)
+        if _depends(weight):
+            return _product(name, func, args, kwargs)
+        rule = self.rules.convolution if name.startswith("conv") else self.rules.dense
+        rule = self.rules.first if self.rules.first and x in self.places else rule
+        y = shared(self.rules, rule, layer, x, weight, bias)
+        groups = _given(args, kwargs, 6, "groups") if "transpose" in name else 1
+        if name in SIMPLE and y.ndim == weight.ndim and groups in (None, 1):
+            outputs, versions = int("transpose" in name), (x._version, y._version)
+            self.made[y] = Made(rule, layer, x, weight, bias, outputs, versions)
+        return y
+
+    def _batch_norm(self, args: tuple, kwargs: dict, moved: list[Tensor], alone: bool) -> Tensor:
+        keys = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+        x, mean, var, weight, bias, training, _, eps = (_given(args, kwargs, at, key) for at, key in enumerate(keys))
+        eps = 1e-5 if eps is None else eps
+        y = F.batch_norm(*args, **kwargs)
+        if training or mean is None:
+            return _slope_of(y, _centred(x, (0, *range(2, x.ndim)), eps) * _channels(weight, x))
+        made: Made | None = self.made.get(x)
+        if made is not None and made.versions == (made.x._version, x._version):
+            scale = (1 if weight is None else weight.detach()) / (var + eps).sqrt()
+            shift = (0 if bias is None else bias.detach()) - mean * scale
+            both = merged(made.weight.detach(), made.bias, scale, shift, made.outputs)
+            return _slope_of(y, shared(self.rules, made.rule, made.layer, made.x, *both))
+        return _one_number("batch_norm", F.batch_norm, args, kwargs, moved[0], alone) if alone else y
+
+
+def _tensors(values: Iterable) -> Iterator[Tensor]:
+    """The tensors in arguments, also in lists and tuples of them."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
+
+
+def _depends(value: object) -> bool:
+    """Whether a value depends on the input: parameters require gradients too, but are constants here."""
+    return isinstance(value, Tensor) and value.requires_grad and not isinstance(value, nn.Parameter)
+
+
+def _constant(func: Callable, args: tuple, kwargs: dict) -> Any:
+    """What is made of parameters alone (the weight behind a weight norm, say) is as constant as they are."""
+    if not any(tensor.requires_grad for tensor in _tensors((args, tuple(kwargs.values())))):
+        return func(*args, **kwargs)
+    with torch.no_grad():
+        return func(*args, **kwargs)
+
+
+def _swapped(value: Any, new: dict[int, Tensor]) -> Any:
+    """Arguments with other tensors in the place of some."""
+    if isinstance(value, list | tuple) and type(value) in (list, tuple):
+        return type(value)(_swapped(part, new) for part in value)
+    if isinstance(value, dict):
+        return {key: _swapped(part, new) for key, part in value.items()}
+    return new.get(id(value), value)
+
+
+def _given(args: tuple, kwargs: dict, place: int, key: str) -> Any:
+    return args[place] if len(args) > place else kwargs.get(key)
+
+
+def _slope_of(value: Tensor, surrogate: Tensor) -> Tensor:
+    return value.detach() + (surrogate - surrogate.detach())
+
+
+def _applied(func: Callable, args: tuple, kwargs: dict, x: Tensor) -> tuple[Tensor, bool]:
+    """The function's value, without a gradient and without touching x; whether it would have been written into x."""
+    copy = x.detach().clone()
+    value = func(*_swapped(args, {id(x): copy}), **_swapped(kwargs, {id(x): copy}))
+    return value.detach(), value is copy
+
+
+def _one_number(name: str, func: Callable, args: tuple, kwargs: dict, x: Tensor, alone: bool) -> Tensor:
+    """A function of one number: relevance passes unchanged, where f(0) = 0 or x is the input."""
+    if not alone and name in ("clamp", "clip") and not _covers_zero(args, kwargs):
+        return func(*args, **kwargs)
+    if name == "pow":
+        power = _given(args, kwargs, 1, "exponent")
+        if not alone and args[0] is not x:
+            return func(*args, **kwargs)
+        if not alone and not torch.as_tensor(power > 0).all():
+            return _held(func, args, kwargs, x)
+    value, inplace = _applied(func, args, kwargs, x)
+    if x.is_complex() or value.is_complex():
+        return func(*args, **kwargs)
+    start = x.detach()
+    there = start.abs() > TINY
+    y = value + (x - start) * torch.where(there, value / torch.where(there, start, 1.0), 0.0)
+    return x.copy_(y) if inplace else y
+
+
+def _covers_zero(args: tuple, kwargs: dict) -> bool:
+    low, high = _given(args, kwargs, 1, "min"), _given(args, kwargs, 2, "max")
+    if isinstance(low, Tensor) or isinstance(high, Tensor):
+        return False
+    return (low is None or low <= 0) and (high is None or high >= 0)
+
+
+def _held(func: Callable, args: tuple, kwargs: dict, x: Tensor) -> Tensor:
+    """The value alone: what divides is a constant."""
+    value, inplace = _applied(func, args, kwargs, x)
+    return x.copy_(value) if inplace else value
+
+
+def _product(name: str, func: Callable, args: tuple, kwargs: dict) -> Tensor:
+    """Each of n factors that depend on the input gets an n-th of the slope; a variance is a product of two."""
+    factors = [t for t in _tensors((args[int(name in SUMS_OF_PRODUCTS) :], tuple(kwargs.values()))) if _depends(t)]
+    number = 2 if name == "var" else len(factors)
+    if number < 2:
+        return func(*args, **kwargs)
+    new = {id(t): t / number + t.detach() * (1 - 1 / number) for t in factors}
+    y = func(*_swapped(args, new), **_swapped(kwargs, new))
+    return args[0].copy_(y) if y is new.get(id(args[0])) else y
+
+
+def _matrices(
+    name: str, func: Callable, args: tuple, kwargs: dict
+) -> tuple[Layer, Tensor, Tensor, Tensor | None] | None:
+    """A product of matrices, one of them constant, as a layer with its input, weight and bias; None for other forms."""
+    if kwargs or len(args) != 2 + (name in ("addmm", "einsum")) or not all(isinstance(t, Tensor) for t in args[-2:]):
+        return None
+    a, b = args[-2:]
+    head = args[:-2]
+    bias = head[0] if name == "addmm" else None
+    if _depends(bias):
+        return None
+
+    def layer(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        pair = (x, weight) if _depends(a) else (weight, x)
+        if name == "addmm":
+            return torch.mm(*pair) if bias is None else torch.addmm(bias, *pair)
+        return func(*head, *pair)
+
+    return (layer, a, b, bias) if _depends(a) else (layer, b, a, bias)
+
+
+def _centred(x: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
+    """(x - mean) / deviation, the deviation held constant."""
+    deviation = (x.detach().var(dims, correction=0, keepdim=True) + eps).sqrt()
+    return (x - x.mean(dims, keepdim=True)) / deviation
+
+
+def _channels(weight: Tensor | None, x: Tensor) -> Tensor | float:
+    return 1.0 if weight is None else weight.detach().reshape(1, -1, *[1] * (x.ndim - 2))
+
+
+def _layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5, *_) -> Tensor:
+    scaled = _centred(input, tuple(range(-len(normalized_shape), 0)), eps)
+    return scaled if weight is None else scaled * weight.detach()
+
+
+def _group_norm(input, num_groups, weight=None, bias=None, eps=1e-5, *_) -> Tensor:
+    groups = input.reshape(len(input), num_groups, -1)
+    return _centred(groups, (2,), eps).reshape(input.shape) * _channels(weight, input)
+
+
+def _instance_norm(
+    input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1, eps=1e-5
+) -> Tensor:
+    if use_input_stats or running_var is None:
+        return _group_norm(input, input.shape[1], weight, bias, eps)
+    return input * (_channels(weight, input) / _channels((running_var + eps).sqrt(), input))
+
+
+def _attention(
+    query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
+) -> Tensor:
+    """softmax(q k' / sqrt(width)) v: what `F.scaled_dot_product_attention` computes, in steps."""
+    if enable_gqa:
+        key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
+    scores = query @ key.transpose(-2, -1) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+    if is_causal:
+        attn_mask = scores.new_ones(scores.shape[-2:], dtype=torch.bool).tril()
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attn_mask, -math.inf)
+    elif attn_mask is not None:
+        scores = scores + attn_mask
+    return scores.softmax(-1) @ value
+
+
+def _gated(input, dim=-1) -> Tensor:
+    """a sigmoid(b), as `F.glu` computes it."""
+    half, gate = input.chunk(2, dim)
+    return half * gate.sigmoid()
+
+
+NORMS = {
+    F.layer_norm: _layer_norm,
+    torch.layer_norm: _layer_norm,
+    F.group_norm: _group_norm,
+    torch.group_norm: _group_norm,
+    F.instance_norm: _instance_norm,
+}
+TAKEN_APART = {"scaled_dot_product_attention": _attention, "glu": _gated}
+
+
+def _can_be_opened(func: Callable) -> bool:
+    return isinstance(func, FunctionType) and func.__globals__ is vars(F)
+
+
+def _opened(func: Any) -> Any:
+    """A function of torch that is written in Python, such as `F.multi_head_attention_forward`, to be run under the mode.
+
+    Such functions first ask whether somebody wants to take over, which a mode always does; in this copy they are told no, and go
+    on to the functions that they are made of.
+    """
+    if not _can_be_opened(func):
+        return func
+    nobody = {name: lambda *_: False for name in func.__globals__ if name.startswith("has_torch_function")}
+    twin = FunctionType(func.__code__, func.__globals__ | nobody, func.__name__, func.__defaults__, func.__closure__)
+    twin.__kwdefaults__ = func.__kwdefaults__
+    return twin
