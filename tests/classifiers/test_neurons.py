@@ -39,15 +39,13 @@ def test_captum_s_neurons(cnn, clip, layer):
     module = classifier.network.get_submodule(layer)
     x, b = (classifier.at("features", sound[None], clip.samples[None]) for sound in (clip.samples, 0 * clip.samples))
     question = ew.ask(ew.neurons(classifier, layer), clip, ew.Bins(), "channel 3")
-    slope = NeuronGradient(classifier.network, module).attribute(
-        x.clone().requires_grad_(), mean_of(3), attribute_to_neuron_input=False
-    )[0, 0]
+    options = {"neuron_selector": mean_of(3), "attribute_to_neuron_input": False}
+    x.requires_grad_()
+    slope = NeuronGradient(classifier.network, module).attribute(x, **options)[0, 0].detach()
     near = 1e-5 * float(slope.abs().max())
     np.testing.assert_allclose(ew.Gradient()(question).values, slope, rtol=1e-4, atol=near)
     way = NeuronIntegratedGradients(classifier.network, module)
-    expected = way.attribute(x.clone().requires_grad_(), mean_of(3), b, n_steps=32, attribute_to_neuron_input=False)[
-        0, 0
-    ]
+    expected = way.attribute(x, baselines=b, n_steps=32, **options)[0, 0].detach()
     found = ew.IntegratedGradients(steps=32)(question)
     np.testing.assert_allclose(found.values, expected, atol=1e-4 * float(expected.abs().max()))
     assert found.gap < 0.05
