@@ -95,9 +95,8 @@ def test_shaped_noise_is_as_loud_as_the_clip_in_every_band(classifier, clip):
         [float(band.square().sum()) for band in bands(classifier, ew.Audio(samples, RATE)).sounds]
         for samples in (noise, clip.samples)
     ]
-    np.testing.assert_allclose(
-        powers[0], powers[1], rtol=0.25
-    )  # a tone becomes a narrow band of noise: few numbers drawn
+    # within 1.5 dB (bands differ by 28): a tone becomes a narrow band of noise, a dozen numbers drawn
+    np.testing.assert_allclose(powers[0], powers[1], rtol=0.4)
     assert float(noise[12000:].square().mean()) > 0.5 * float(noise.square().mean())
 
 
