@@ -67,6 +67,8 @@ LAWS = {
     "expected gradients": (ew.ExpectedGradients(), None),
     "gradient shap": (ew.GradientSHAP(), None),
     "gradient shap, noise": (ew.GradientSHAP(noise=0.1), None),
+    "lrp": (ew.LRP(), None),
+    "lrp, alpha beta, flat": (ew.LRP("epsilon-alpha2-beta1-flat"), None),
 }
 CONTROLS = {ew.Random, ew.Loudness, ew.LevelSilenceMap}  # which know nothing of the model
 OF_LAYERS = {
@@ -130,6 +132,8 @@ QUICK = (
     ew.IntegratedGradients(steps=6),
     ew.ExpectedGradients(samples=6),
     ew.GradientSHAP(samples=6, noise=0.1),
+    ew.LRP(),
+    ew.LRP("epsilon-plus-flat"),
     ew.Loudness(),
     ew.LevelSilenceMap(),
     ew.Random(),
@@ -153,7 +157,7 @@ KINDS = {
 SOUNDLESS = ("a row", "a plane", "ready features")
 # those of every number, gathered by component
 BY_SLOPE = ("Saliency", "Gradient", "SmoothGrad", "GradientSHAP", "SilenceMap")
-BY_GRADIENT = (*BY_SLOPE, "GradientInput", "IntegratedGradients", "ExpectedGradients")
+BY_GRADIENT = (*BY_SLOPE, "GradientInput", "IntegratedGradients", "ExpectedGradients", "LRP")
 REFUSED = (
     {("Loudness", kind): "cannot be loud" for kind in SOUNDLESS}
     | {("LevelSilenceMap", kind): "no quiet parts" for kind in ("a row", "a plane")}

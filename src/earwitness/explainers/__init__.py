@@ -14,6 +14,7 @@ from earwitness.explainers.kernel_shap import KernelSHAP
 from earwitness.explainers.level_silence_map import LevelSilenceMap
 from earwitness.explainers.lime import LIME
 from earwitness.explainers.loudness import Loudness
+from earwitness.explainers.lrp import LRP
 from earwitness.explainers.occlusion import Occlusion
 from earwitness.explainers.random_control import Random
 from earwitness.explainers.rise import RISE
@@ -28,13 +29,14 @@ METHODS = (
     *(Sobol, Shapley, KernelSHAP, LIME, HSIC, RISE, Occlusion),
     *(Saliency, Gradient, GradientInput, SmoothGrad, IntegratedGradients, ExpectedGradients, GradientSHAP),
     *(SilenceMap,),
-    *(GradCAM, HiResCAM, ScoreCAM, Conductance),
+    *(GradCAM, HiResCAM, ScoreCAM, Conductance, LRP),
     *(Loudness, LevelSilenceMap, Random),
 )
 
 __all__ = [
     "HSIC",
     "LIME",
+    "LRP",
     "METHODS",
     "RISE",
     "Attribution",

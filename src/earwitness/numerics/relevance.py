@@ -98,13 +98,17 @@ class propagating(TorchFunctionMode):  # noqa: N801 (a context, as torch.no_grad
         self.places = WeakTensorKeyDictionary()  # tensors of which each number comes from one number of the input
         self.made = WeakTensorKeyDictionary()
 
+    def begins_at(self, x: Tensor) -> None:
+        """Here, too, the network's input stands."""
+        self.places[x] = True
+
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs, name = dict(kwargs or {}), getattr(func, "__name__", "").strip("_")
         moved = [t for t in _tensors((args, tuple(kwargs.values()))) if _depends(t)]
         if not moved:
             result = _constant(func, args, kwargs)
             if name == "requires_grad" and self.at_input and _depends(result):
-                self.places[result] = True
+                self.begins_at(result)
             return result
         alone = len(moved) == 1 and moved[0] in self.places
         result = self._propagate(name, func, args, kwargs, moved, alone)
