@@ -21,6 +21,7 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -72,8 +73,8 @@ def _check_sound(components: Components, mask: Tensor) -> None:
     """Where components are sounds, what a mask keeps and what it removes add up to the clip."""
     kept, removed = components.sound(mask), components.sound(1 - mask)
     if kept is not None and removed is not None:
-        near = 1e-6 * float(components.x.abs().max())
-        _close("kept + removed, the clip", kept + removed, components.x, near)
+        clip = components.x if components.stage == "waveform" else components.sound(torch.ones_like(mask))
+        _close("kept + removed, the clip", kept + removed, cast(Tensor, clip), 1e-6 * float(kept.abs().max()))
 
 
 def check_question(question: Question, *, gradient: bool = True, seed: int = 0) -> None:

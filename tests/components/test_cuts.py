@@ -1,10 +1,13 @@
 """Cuts by hand: where the pieces lie, what they hold, and cuts that make no sense."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 import earwitness as ew
+from earwitness.checks import check_components
 
 RATE = 8000
 
@@ -176,14 +179,42 @@ def test_cuts_that_make_no_sense(listener, clip, cut, said):
         cut(listener, clip)
 
 
-def test_networks_on_samples_have_no_frequencies(clip):
+def test_networks_on_samples_have_no_rows(clip):
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(RATE, 2))
-    classifier = ew.Classifier(network, ew.Waveform(RATE), ["a", "b"])
-    with pytest.raises(ew.UsageError, match=r"are samples, without frequencies: use stage=.waveform"):
-        ew.Bands(bands=3, stage="features")(classifier, clip)
     with pytest.raises(ew.UsageError, match="a grid needs features over frequency and time"):
-        ew.Grid(2, 2)(classifier, clip)
-    cut = ew.Segments(count=4, stage="features")(classifier, clip)
-    np.testing.assert_array_equal(
-        cut.mix(torch.tensor([[0.0, 1, 0, 0]]))[0], np.where(np.arange(RATE) // 2000 == 1, clip.samples, 0)
+        ew.Grid(2, 2)(ew.Classifier(network, ew.Waveform(RATE), ["a", "b"]), clip)
+
+
+@pytest.mark.parametrize("cut", [ew.Cells(3, 0.25), ew.Bands(4), ew.Segments(count=4)])
+@pytest.mark.parametrize("baseline", ["silence", "noise", ("silence", "shaped")])
+def test_networks_on_samples_are_given_the_same_pieces_standardised(clip, cut, baseline):
+    """By the clip's own mean and deviation, whatever is left of it; what is heard is the pieces themselves."""
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(RATE, 2))
+    classifier = ew.Classifier(network, ew.Waveform(RATE, standardise=True), ["a", "b"])
+    sound, eaten = (
+        dataclasses.replace(cut, stage=stage, baseline=baseline)(classifier, clip) for stage in ("waveform", "features")
     )
+    check_components(eaten)
+    mean, deviation = clip.samples.mean(), (clip.samples.var(correction=0) + 1e-7).sqrt()
+    masks = torch.from_numpy(np.random.default_rng(0).random((3, *sound.shape))).float()
+    for number in range(len(sound.baselines)):
+        expected = (sound.mix(masks, number) - mean) / deviation
+        np.testing.assert_allclose(eaten.mix(masks, number), expected, atol=2e-5 * float(expected.abs().max()))
+    np.testing.assert_array_equal(eaten.sound(masks[0]), sound.sound(masks[0]))
+    assert eaten.axes == sound.axes and eaten.stage == "features"
+
+
+def test_a_gradient_along_the_sound_needs_the_clip_s_own_deviation(clip):
+    """What is standardised afresh answers the same at any level: integrated gradients from silence miss everything."""
+    network = torch.nn.Sequential(
+        torch.nn.Unflatten(1, (1, -1)), torch.nn.Conv1d(1, 4, 9), torch.nn.ReLU(), torch.nn.Flatten()
+    )
+    network.append(torch.nn.LazyLinear(2))
+    classifier = ew.Classifier(network, ew.Waveform(RATE, standardise=True), ["a", "b"])
+    network(clip.samples[None])
+    gaps = {
+        stage: ew.IntegratedGradients(steps=16)(ew.ask(classifier, clip, ew.Segments(count=4, stage=stage))).gap
+        for stage in ("waveform", "features")
+    }
+    assert gaps["waveform"] > 0.8 and gaps["features"] < 1e-3
+    assert ew.ask(classifier, clip).components.stage == "features"

@@ -2,7 +2,8 @@
 
 At the waveform stage a clip is split into bands by a partition of unity on its STFT and each band into segments by
 raised-cosine cross-fades, so the pieces add up to the clip and nothing clicks. At the features stage each row and column of
-what the network eats goes to the band and segment that its centre lies in.
+what the network eats goes to the band and segment that its centre lies in. A network that eats samples is given the same
+pieces at both; at the features they are standardised by what the whole clip is, however little of it is left.
 """
 
 from abc import abstractmethod
@@ -23,6 +24,7 @@ from earwitness.components.base import Components, Factorization, Regions, featu
 from earwitness.components.baselines import baseline_features, baseline_sounds
 from earwitness.components.pieces import Pieces
 from earwitness.errors import UsageError, positive, unknown, whole
+from earwitness.frontends import Waveform
 from earwitness.frontends.scales import spaced
 
 
@@ -94,13 +96,21 @@ class Cut(Factorization):
         if not isinstance(clip, Audio):
             raise UsageError("seconds and hertz need a front end: cut ready features with Grid or Bins")
         frequency, time = self._axes(clip)
-        if self.stage == "features":
+        samples_are_eaten = isinstance(classifier.frontend, Waveform)
+        if self.stage == "features" and not samples_are_eaten:
             return _regions(self, classifier, clip, frequency, time)
         if frequency is not None and not _filled(clip.sample_rate, frequency):
             raise UsageError(f"some of {frequency.size} bands are narrower than the STFT can tell apart: ask for fewer")
         baselines, note = baseline_sounds(self.baseline, classifier, clip)
         sounds, grounds = (_split(samples, clip.sample_rate, frequency) for samples in (clip.samples, baselines))
-        return Pieces(clip, sounds, baselines, grounds, frequency, time, note)
+        pieces = Pieces(clip, sounds, baselines, grounds, frequency, time, note)
+        if self.stage == "waveform":
+            return pieces
+        x, eaten = (
+            classifier.at("features", samples, clip.samples[None]) for samples in (clip.samples[None], baselines)
+        )
+        parts, grounds = (_split(samples, clip.sample_rate, frequency) for samples in (x[0], eaten))
+        return pieces.standardised(x[0], eaten, parts - grounds)
 
 
 def segments(audio: Audio, seconds: float | None, count: int | None, edges: Sequence[float] | None) -> Axis:

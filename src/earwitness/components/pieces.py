@@ -6,6 +6,8 @@ The sounds may be frequency bands, stems, atoms: whoever makes them sees to it t
 unity with raised-cosine cross-fades of 20 ms.
 """
 
+import copy
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -48,6 +50,17 @@ class Pieces(Components):
             raise UsageError("the clip cannot be cut into segments that hold no sample: make them longer")
         self.spans = [(int(w.nonzero()[0][0]), int(w.nonzero()[0][-1]) + 1) for w in windows]
         self.windows = torch.from_numpy(windows).float().to(audio.samples.device)
+
+    def standardised(
+        self,
+        x: Float[Tensor, "time"],
+        baselines: Float[Tensor, "baselines time"],
+        differences: Float[Tensor, "baselines sounds time"],
+    ) -> "Pieces":
+        """The same pieces as a network on samples is given them: each of its inputs, shared out; what is heard is the same."""
+        found = copy.copy(self)
+        found.stage, found.x, found.baselines, found.differences = "features", x, baselines, differences
+        return found
 
     def mix(self, masks: Float[Tensor, "batch *shape"], baseline: int = 0) -> Float[Tensor, "batch time"]:
         return self.baselines[baseline] + self._weigh(masks, self.differences[baseline])

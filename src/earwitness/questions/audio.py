@@ -185,12 +185,15 @@ def default_components(classifier: Classifier, audio: Audio | Tensor, stage: str
     """A sensible cut: an 8 x 8 grid of what the network eats (less where that is smaller); for networks on samples 8 bands x
     8 segments of sound.
 
+    Behind a front end that standardises each clip they are cut at the features: what is left of the clip is not made louder for
+    what is removed, and gradients do not vanish along the sound (an answer that no level changes has none in that direction).
     stage: "input" for methods that look at the input itself; they get every bin, or 64 segments of samples.
     """
     if isinstance(classifier.frontend, Waveform):
+        where = "features" if classifier.frontend.standardise else "waveform"
         if stage == "input":
-            return Segments(count=64)
-        return Cells(bands=8, seconds=cast(Audio, audio).duration / 8)
+            return Segments(count=64, stage=where)
+        return Cells(bands=8, seconds=cast(Audio, audio).duration / 8, stage=where)
     sizes = audio.shape if isinstance(audio, Tensor) else _sizes(classifier, audio)
     return Bins() if stage == "input" or len(sizes) < 2 else Grid(min(8, sizes[-2]), min(8, sizes[-1]))
 
