@@ -4,7 +4,8 @@
 
 Axes stay in hertz and seconds: a picture of `height` pixels shares out the front end's rows.
 
-Source: Paissan, Della Libera, Ravanelli and Subakan feed ViT and FocalNet log(1 + |X|), 224 x 224 (AMT's recipe in SpeechBrain).
+Source: Della Libera, Subakan and Ravanelli (2024), Focal modulation networks for interpretable sound classification: FocalNet and
+ViT on log(1 + |X|), 224 x 224, neither mean nor std taken off.
 """
 
 import ast
@@ -47,7 +48,7 @@ class Picture(FrontEnd):
     mean, std: the image processor's, a number or one for each channel; 0 and 1 change nothing.
     antialias: where the picture is smaller than the spectrogram, average what falls into a pixel, as PIL and newer versions of
         torchvision do; else only the nearest two rows and columns count.
-    Differs: AMT's pictures lie on their side, time downwards; a network that wants that transposes them.
+    Differs: theirs lie on their side, time downwards; a network that wants that transposes ours.
     """
 
     def __init__(
