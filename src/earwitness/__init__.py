@@ -25,6 +25,7 @@ _WHERE = {
         *("ASTMel", "SeamlessMel", "WhisperMel"),
     ),
     "classifiers": ("BlackBox", "Classifier", "load_classifier", "neurons", "save_classifier"),
+    "classifiers.hub": ("hugging_face",),
     "components": (
         *("Bands", "Bins", "Cells", "Components", "Factorization", "Grid", "Segments"),
         *("DatasetMean", "HarmonicPercussive", "NMFAtoms", "Separated", "Stems", "Superpixels", "Units", "Words"),
@@ -36,7 +37,7 @@ _WHERE = {
         *("HSIC", "KernelSHAP", "LIME", "Occlusion", "RISE", "Shapley", "Sobol"),
         *("ExpectedGradients", "Gradient", "GradientInput", "GradientSHAP", "IntegratedGradients"),
         *("Saliency", "SilenceMap", "SmoothGrad", "GradCAM", "HiResCAM", "ScoreCAM"),
-        *("Conductance", "LRP"),
+        *("ActivationMap", "AttentionRollout", "Conductance", "LRP"),
     ),
     "progress_bars": ("progress",),
     "studies.explaining": ("explain",),

@@ -68,7 +68,9 @@ def test_nothing_is_copied_or_changed(cnn, clip):
     classifier = cnn(MEL)
     classifier.network.features[3].train()
     modes = {name: part.training for name, part in classifier.named_modules()}
+    classifier.baseline, classifier.notes = "noise", ("of glass",)
     hidden = ew.neurons(classifier, "network.features.7")
+    assert (hidden.baseline, hidden.notes) == ("noise", ("of glass",))
     assert hidden.frontend is classifier.frontend
     assert {id(p) for p in hidden.parameters()} == {id(p) for p in classifier.parameters()}
     ew.Saliency()(ew.ask(hidden, clip, ew.Grid(2, 2)))

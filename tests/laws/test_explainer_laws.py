@@ -71,12 +71,8 @@ LAWS = {
     "lrp, alpha beta, flat": (ew.LRP("epsilon-alpha2-beta1-flat"), None),
 }
 CONTROLS = {ew.Random, ew.Loudness, ew.LevelSilenceMap}  # which know nothing of the model
-OF_LAYERS = {
-    ew.GradCAM,
-    ew.HiResCAM,
-    ew.ScoreCAM,
-    ew.Conductance,
-}  # which answer no game, and no question about anything else
+# which answer no game, and no question about anything else
+OF_LAYERS = {ew.GradCAM, ew.HiResCAM, ew.ScoreCAM, ew.Conductance, ew.AttentionRollout, ew.ActivationMap}
 
 
 @pytest.mark.parametrize("seed", [0, 1])

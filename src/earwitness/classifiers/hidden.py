@@ -57,7 +57,7 @@ def neurons(classifier: Classifier, layer: str, clip: Audio | Tensor | None = No
     network = _Channels(classifier.network, path, layout)
     labels = [f"channel {number}" for number in range(shape[layout.channels])]
     hidden = HiddenClassifier(network, classifier.frontend, labels, classifier.duration, "multi-label logits")
-    hidden.training, hidden.notes = classifier.training, classifier.notes
+    hidden.training, hidden.notes, hidden.baseline = classifier.training, classifier.notes, classifier.baseline
     return hidden
 
 

@@ -1,5 +1,7 @@
 """One method per file; each is a frozen dataclass of hyper-parameters that answers a question."""
 
+from earwitness.explainers.activation_map import ActivationMap
+from earwitness.explainers.attention_rollout import AttentionRollout
 from earwitness.explainers.base import Attribution, Budget, Explainer
 from earwitness.explainers.conductance import Conductance
 from earwitness.explainers.expected_gradients import ExpectedGradients
@@ -28,8 +30,9 @@ from earwitness.explainers.sobol import Sobol
 METHODS = (
     *(Sobol, Shapley, KernelSHAP, LIME, HSIC, RISE, Occlusion),
     *(Saliency, Gradient, GradientInput, SmoothGrad, IntegratedGradients, ExpectedGradients, GradientSHAP),
-    *(SilenceMap,),
-    *(GradCAM, HiResCAM, ScoreCAM, Conductance, LRP),
+    *(SilenceMap, LRP),
+    *(GradCAM, HiResCAM, ScoreCAM, Conductance),
+    *(AttentionRollout, ActivationMap),
     *(Loudness, LevelSilenceMap, Random),
 )
 
@@ -39,6 +42,8 @@ __all__ = [
     "LRP",
     "METHODS",
     "RISE",
+    "ActivationMap",
+    "AttentionRollout",
     "Attribution",
     "Budget",
     "Conductance",

@@ -86,6 +86,29 @@ def attention_weights(
     return scores.softmax(-1).nan_to_num(0.0)
 
 
+def head_means(run: Callable[[], object], tokens: int) -> list[Tensor]:
+    """`[tokens, tokens]` for each block, the first one first: the mean over heads while `run` asks a network about one input.
+
+    Empty where nothing attends, or something that is not these tokens does (windows, frames before a pooling).
+    """
+    with AttentionRecorder(keep=lambda attention: attention.mean(1)) as recorder:
+        run()
+    fitting = all(attention.shape == (1, tokens, tokens) for attention in recorder.maps)
+    return [attention[0] for attention in recorder.maps] if fitting else []
+
+
+def rolled_out(maps: list[Tensor], start: Tensor) -> Tensor:
+    """`[tokens]`: what of each token is in a mixture `start` `[tokens]` of those behind the last block.
+
+    maps: `[tokens, tokens]`, the first block's first. Each block passes half on as it is and half as it attends:
+    start^T A_L ... A_1,  with A = (attention + 1) / 2, rows summing to 1.
+    """
+    for attention in reversed(maps):
+        passed = 0.5 * attention + 0.5 * torch.eye(len(attention)).to(attention)
+        start = start @ (passed / passed.sum(1, keepdim=True))
+    return start
+
+
 def _over_the_last(args: tuple, kwargs: dict) -> bool:
     """Whether a softmax is over the last of four dimensions."""
     x = args[0] if args else kwargs["input"]
