@@ -9,7 +9,7 @@ import transformers
 from torch import nn
 from torch.nn import functional as F
 
-from earwitness.numerics.attention import AttentionRecorder, attention_weights
+from earwitness.numerics.attention import AttentionRecorder, attention_weights, head_means, rolled_out
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 20}
 CONVOLUTIONS = {"conv_dim": (8, 8), "conv_kernel": (10, 3), "conv_stride": (5, 2), "num_feat_extract_layers": 2}
@@ -153,3 +153,22 @@ def test_what_is_no_self_attention_is_left_out():
     assert len(recorder.maps) == 3
     F.softmax(x, -1)
     assert len(recorder.maps) == 3  # and nothing once the recorder is off
+
+
+def test_means_over_heads_of_the_tokens_that_are_meant():
+    """All blocks, the first one first; nothing where one of them attends to anything else."""
+    first, second, windows = torch.randn(1, 2, 4, 4), torch.randn(1, 2, 4, 4), torch.randn(3, 2, 4, 4)
+    found = head_means(lambda: (first.softmax(-1), second.softmax(-1)), 4)
+    assert len(found) == 2 and torch.equal(found[1], second.softmax(-1)[0].mean(0))
+    assert head_means(lambda: (first.softmax(-1), windows.softmax(-1)), 4) == []
+    assert head_means(lambda: first.softmax(-1), 5) == head_means(lambda: None, 4) == []
+
+
+def test_two_blocks_rolled_out_by_hand():
+    """Token 0 reads half of 1 in the second block; of that, the first block had taken a quarter from 2."""
+    first = torch.tensor([[1.0, 0, 0], [0, 0.5, 0.5], [0, 0, 1]])
+    second = torch.tensor([[0.0, 1, 0], [0, 1, 0], [0, 0, 1]])
+    found = rolled_out([first, second], torch.tensor([1.0, 0, 0]))
+    np.testing.assert_allclose(found, [0.5, 0.5 * 0.75, 0.5 * 0.25])
+    blind = rolled_out([torch.zeros(3, 3)], torch.tensor([0.0, 1, 0]))  # rows that look at nothing still sum to 1
+    np.testing.assert_allclose(blind, [0, 1, 0])
