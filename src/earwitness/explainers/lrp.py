@@ -60,6 +60,8 @@ class LRP(Explainer):
         directly at the input: "zero", "epsilon", "gamma", "z-plus", "alpha-beta"; `first` also "flat", "w-square", "z-box".
     epsilon, gamma, alpha, beta: numbers in the rules.  low, high: the range of what the first layer gets, for z-box; by default
         the clip's own.
+    attention: "shared" (AttnLRP), half of what comes to attention goes to what was attended to, and half to why, of which the
+        softmax keeps much; "held", all of it to what was attended to, and nothing is lost.
 
     Values are in units of the score and, where nothing is lost, add up to it, not to value(1) - value(0). Their sum as a share of
     the score is `numbers["conserved"]`. Biases keep a part of it, or owe one; so do softmax and sigmoid. Beyond a tenth there is
@@ -89,6 +91,7 @@ class LRP(Explainer):
     beta: float = 1.0
     low: float | None = None
     high: float | None = None
+    attention: str = "shared"
 
     kind: ClassVar[str] = "effect"
     per_baseline: ClassVar[bool] = False  # the walk starts at the clip, and never sees a baseline
@@ -105,7 +108,8 @@ class LRP(Explainer):
         """The rules that are meant."""
         given = (self.convolution, self.dense, self.first)
         chosen = (mine or theirs for mine, theirs in zip(given, COMPOSITES[self.composite], strict=True))
-        return Rules(*chosen, self.epsilon, self.gamma, self.alpha, self.beta, self.low, self.high)  # type: ignore[arg-type]
+        numbers = (self.epsilon, self.gamma, self.alpha, self.beta, self.low, self.high)
+        return Rules(*chosen, *numbers, self.attention)  # type: ignore[arg-type]
 
     def cost(self, size: int) -> int:
         return 1

@@ -28,12 +28,14 @@ or a position, keeps its share.
 | attention | taken apart into the above | |
 
 **Softmax.** Deep Taylor decomposition at x itself, f(x) ~ J x + rest: R_i = x_i (R'_i - y_i sum_j R'_j), where outputs y have the
-relevance R'_j = y_j g_j. That is x_i times the plain gradient, y_i (g_i - sum_j y_j g_j). The rest keeps its own part.
+relevance R'_j = y_j g_j. That is x_i times the plain gradient, y_i (g_i - sum_j y_j g_j). The rest keeps its own part: where
+attention is even, all that comes to the softmax, half of what came to the attention. Held constant (Ali et al. 2022), it gets
+nothing and nothing is lost, but the answer is silent on why the network attended to what it did.
 
 **At the input** itself, functions of one number pass relevance unchanged, whatever they are: where a network begins by taking a
 mean from each band, what 5 dB above the mean are owed stays there (by shares, -40 dB less -45 dB would get -8 times as much).
 
-Source: Bach et al. (2015); Achtibat et al. (2024), "AttnLRP", which writes relevance this way; Ali et al. (2022) for layer norm.
+Source: Bach et al. (2015); Achtibat et al. (2024), "AttnLRP", which writes relevance so; Ali et al. (2022), layer norm.
 """
 
 import math
@@ -88,7 +90,7 @@ class propagating(TorchFunctionMode):  # noqa: N801 (a context, as torch.no_grad
     """Inside, gradients with respect to a tensor on which `requires_grad_()` is called are modified gradients; values stay.
 
     at_input: whether that tensor is the network's input, where `rules.first` holds, rather than what stands behind a layer.
-    Parameters are constants, whether they require gradients or not, and so is whatever is made of them alone.
+    Parameters are constants, whether they require gradients or not, and so is whatever is made of them alone inside.
     Raises `ModelError` for recurrent layers, for which there is no rule.
     """
 
@@ -132,7 +134,7 @@ class propagating(TorchFunctionMode):  # noqa: N801 (a context, as torch.no_grad
             return _product(name, func, args, kwargs)
         if name in QUOTIENTS:
             return func(args[0], *(t.detach() if isinstance(t, Tensor) else t for t in args[1:]), **kwargs)
-        if name in DIVISORS:
+        if name in DIVISORS or (name == "softmax" and self.rules.attention == "held"):
             return _held(func, args, kwargs, moved[0])
         if func in NORMS:
             return _slope_of(func(*args, **kwargs), NORMS[func](*args, **kwargs))

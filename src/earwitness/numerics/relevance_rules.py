@@ -15,7 +15,8 @@ Relevance that a rule hands to a constant, c_j say, is written as the share of c
 such that x_j g_j = R_j. An input that is exactly 0 can carry none.
 
 Denominators are kept away from 0 by epsilon times their sign, where 0 counts as positive. A bias takes part in s and keeps its
-share: it is no place in the sound. In w-square, flat and z-box it has none.
+share: it is no place in the sound. In w-square, flat and z-box it has none. An output without contributions of one sign is shared
+out by those of the other, so that nothing is lost where a rule finds nobody to give to.
 
 Source: Bach et al. (2015), epsilon and alpha-beta; Montavon et al. (2017), z-box and w-square; Lapuschkin et al. (2019), flat;
 Montavon et al. (2019), gamma, and Andeol et al. (2021) for inputs of either sign.
@@ -29,6 +30,7 @@ from torch import Tensor
 
 from earwitness.errors import UsageError, positive, unknown
 
+ATTENTION = ("shared", "held")
 TINY = 1e-20  # what is nearer to 0 counts as 0: nothing is divided by it
 
 Layer = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # of input, weight and bias; linear in each
@@ -44,6 +46,7 @@ class Rules:
     epsilon: of denominators.  gamma: how much more positive contributions count.
     alpha, beta: the weights of positive and negative contributions, alpha - beta = 1.
     low, high: the range of what the first layer gets, for z-box; None for each row's own least and largest.
+    attention: "shared" takes a softmax for what it is; "held" for a constant.
     """
 
     convolution: str = "epsilon"
@@ -55,6 +58,7 @@ class Rules:
     beta: float = 1.0
     low: float | None = None
     high: float | None = None
+    attention: str = "shared"
 
     def __post_init__(self) -> None:
         for place, rule in {"convolutions": self.convolution, "dense layers": self.dense}.items():
@@ -62,6 +66,8 @@ class Rules:
                 raise unknown(f"rule for {place}", rule, ANYWHERE)
         if self.first is not None and self.first not in RULES:
             raise unknown("rule for the first layer", self.first, RULES)
+        if self.attention not in ATTENTION:
+            raise unknown("way through attention", self.attention, ATTENTION)
         positive(epsilon=self.epsilon, gamma=self.gamma, alpha=self.alpha)
         if abs(self.alpha - self.beta - 1) > 1e-9 or self.beta < 0:
             raise UsageError(f"alpha - beta must be 1, and beta 0 or more, not {self.alpha} and {self.beta}")
@@ -126,13 +132,19 @@ def _gamma(rules: Rules, z: Tensor, layer: Layer, x: Tensor, w: Tensor, b: Tenso
 
 
 def _z_plus(rules: Rules, z: Tensor, layer: Layer, x: Tensor, w: Tensor, b: Tensor | None) -> Parts:
-    return ((1.0, _by_sign(layer, x, w.clamp(min=0), w.clamp(max=0), _up(b))),)
+    favour = _by_sign(layer, x, w.clamp(min=0), w.clamp(max=0), _up(b))
+    return ((1.0, torch.where(favour > 0, favour, z)),)
 
 
 def _alpha_beta(rules: Rules, z: Tensor, layer: Layer, x: Tensor, w: Tensor, b: Tensor | None) -> Parts:
+    favour = _by_sign(layer, x, w.clamp(min=0), w.clamp(max=0), _up(b))
     against = _by_sign(layer, x, w.clamp(max=0), w.clamp(min=0), _down(b))
-    ((_, favour),) = _z_plus(rules, z, layer, x, w, b)
-    return (rules.alpha, favour), (-rules.beta, against)
+    both = (favour > 0) & (against < 0)
+    return (
+        (rules.alpha, torch.where(both, favour, 0.0)),
+        (-rules.beta, torch.where(both, against, 0.0)),
+        (1.0, torch.where(both, 0.0, z)),
+    )
 
 
 def _flat(rules: Rules, z: Tensor, layer: Layer, x: Tensor, w: Tensor, b: Tensor | None) -> Parts:
