@@ -42,7 +42,7 @@ LAZY = ("cli", "__main__")  # whose functions may import what they need when the
 ONLY_IN = {
     "matplotlib": lambda name: name.split(".")[0] == "reports",
     "soundfile": lambda name: name == "audio",
-    "transformers": lambda name: name.split(".")[-1] == "hugging_face",
+    "transformers": lambda name: name == "classifiers.hub",
     "typer": lambda name: name.split(".")[0] == "cli",
     "torchaudio": lambda name: False,
     "torchvision": lambda name: False,
@@ -284,7 +284,7 @@ def test_a_bad_import_is_found(name: str, text: str, fault: str) -> None:
         ("axes", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from earwitness.questions import Question"),
         ("cli", "def run():\n    from earwitness.studies import jobs"),
         ("reports.figures", "from matplotlib.figure import Figure"),
-        ("frontends.hugging_face", "import transformers"),
+        ("classifiers.hub", "import transformers"),
         ("components.cells", "from earwitness.components.baselines import baseline_sounds"),
     ],
 )

@@ -136,12 +136,14 @@ def _layer(classifier: Classifier, stage: str) -> nn.Module:
 
 def _seen(classifier: Classifier, stage: str, features: Tensor) -> Tensor:
     """What stands behind a layer on the way."""
-    seen: list[Tensor] = []
-    with _hook(_layer(classifier, stage), lambda output: seen.append(first_tensor(output, stage).clone())):
+    seen: list[Tensor | None] = []
+    with _hook(_layer(classifier, stage), lambda output: seen.append(first_tensor(output))):
         _answer(classifier, features)
     if not seen:
         raise ModelError(f"the network never uses {stage}: nothing stands there")
-    return seen[0]
+    if seen[0] is None:
+        raise ModelError(f"{stage} answers something else than numbers: ask about a layer inside it")
+    return seen[0].clone()
 
 
 def _answer(classifier: Classifier, features: Tensor) -> Tensor:
@@ -206,13 +208,10 @@ class _Asked(nn.Module):
         return scores
 
 
-def first_tensor(output: Any, stage: str = "this layer") -> Tensor:
-    """What a layer answers: its output, or the first tensor of a tuple or of a mapping. `ModelError` where there is none."""
+def first_tensor(output: Any) -> Tensor | None:
+    """What a layer answers: its output, or the first tensor of a tuple or of a mapping; None where there is none."""
     parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple) else (output,)
-    found = next((part for part in parts if isinstance(part, Tensor)), None)
-    if found is None:
-        raise ModelError(f"{stage} answers {type(output).__name__}, with no tensor in it: ask about a layer inside it")
-    return found
+    return next((part for part in parts if isinstance(part, Tensor)), None)
 
 
 def _instead(output: Any, x: Tensor) -> Any:

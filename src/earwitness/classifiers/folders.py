@@ -20,6 +20,7 @@ from earwitness import frontends
 from earwitness.classifiers import zoo
 from earwitness.classifiers.base import Classifier
 from earwitness.errors import ModelError, UsageError, unknown
+from earwitness.extras import need
 from earwitness.fingerprints import arguments
 
 FORMAT = 1
@@ -47,11 +48,14 @@ def save_classifier(classifier: Classifier, folder: str | os.PathLike, card: str
 
 
 def load_classifier(folder: str | os.PathLike, network: nn.Module | None = None, device: str = "auto") -> Classifier:
-    """Read a classifier that `save_classifier` wrote, in evaluation mode.
+    """Read a classifier that `save_classifier` wrote, or one of Hugging Face, in evaluation mode.
 
+    folder: either's; or a Hugging Face id, "owner/name", where there is no folder "owner": see `hugging_face`.
     network: the architecture, if it is not one of the zoo's.  device: "auto" (cuda where there is one), "cpu", "cuda".
     """
     folder = Path(folder)
+    if _is_hugging_face(folder):
+        return need("earwitness.classifiers.hub", "hf", "a Hugging Face model").hugging_face(folder, device=device)
     if not (folder / "config.json").is_file():
         what = "the folder has no config.json" if folder.is_dir() else "there is no such folder"
         raise ModelError(f"no classifier at {folder}: {what}. `earwitness train` makes one")
@@ -72,6 +76,17 @@ def load_classifier(folder: str | os.PathLike, network: nn.Module | None = None,
     classifier.to(find_device(device))
     classifier.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # missing in torch's stub
     return classifier.eval()
+
+
+def _is_hugging_face(folder: Path) -> bool:
+    """Whether transformers wrote the folder, or it is no folder and reads like an id."""
+    try:
+        return "model_type" in json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError, TypeError):
+        owner = folder.parent
+        return (
+            not folder.is_absolute() and owner.name not in ("", "..") and len(folder.parts) == 2 and not owner.exists()
+        )
 
 
 def find_device(name: str) -> torch.device:

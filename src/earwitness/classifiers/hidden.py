@@ -9,7 +9,7 @@ Source: Erhan et al. (2009), "Visualizing higher-layer features of a deep networ
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -100,7 +100,7 @@ class _Channels(nn.Module):
             self.whole(x)
         finally:
             handle.remove()
-        found = first_tensor(seen[0], self.behind)
+        found = cast(Tensor, first_tensor(seen[0]))
         if found.ndim == 2:
             return found
         rows = found.movedim(self.placed.channels % (found.ndim - 1) + 1, 1).flatten(2)

@@ -13,14 +13,15 @@ The extractors of transformers answer with numpy arrays, where every gradient en
 `from_extractor` makes the front end of an extractor, `parity` measures how far the two are apart, `model_inputs` lays our
 features (`[B, 1, frequency, time]`, lowest frequency first) out as the model takes them.
 
-Some extractors fill up or cut the clip to a fixed length. The features do so too, but their axes cover only the frames that see
-the clip; in the columns behind stands what the extractor puts there, whatever the clip (for Whisper: given its maximum).
+Some extractors fill up or cut the clip to a fixed length. The features stop where the clip does: what is filled up is no part of
+the explanation, and `model_inputs` adds it.
 
 Source: the extractors and `audio_utils.spectrogram` of transformers 5; for AST and Seamless they follow Kaldi's filterbank.
 Differs: transformers itself is not needed here.
 """
 
 import math
+from typing import cast
 
 import numpy as np
 import torch
@@ -74,15 +75,32 @@ class MirroredSpectrum(Spectrum):
         return z.real.square() + z.imag.square()
 
 
-class Length(nn.Module):
-    """The last dimension filled up with zeros behind, or cut, to `size`."""
+class First(nn.Module):
+    """The first `size` places of the last dimension, or all."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.size = size
 
-    def forward(self, x: Float[Tensor, "*x time"]) -> Float[Tensor, "*x size"]:
-        return F.pad(x, (0, self.size - x.shape[-1]))
+    def forward(self, x: Float[Tensor, "*x frames"]) -> Float[Tensor, "*x fewer"]:
+        return x[..., : self.size]
+
+
+class Silence(nn.Module):
+    """Digital silence behind the clip, as long as it takes for one frame that hears nothing else; `longest` samples at most."""
+
+    def __init__(self, n_fft: int, hop_length: int, longest: int) -> None:
+        super().__init__()
+        self.n_fft, self.hop_length, self.longest = n_fft, hop_length, longest
+
+    def frames(self, n_samples: int) -> int:
+        """How many there are, that one among them."""
+        # the window is 0 at its first sample, so that frame k sees k hop_length - n_fft/2 + 1 and what follows
+        heard = 1 + (min(n_samples, self.longest) - 2 + self.n_fft // 2) // self.hop_length
+        return min(heard + 1, self.longest // self.hop_length)
+
+    def forward(self, x: Float[Tensor, "batch time"]) -> Float[Tensor, "batch longer"]:
+        return F.pad(x, (0, self.frames(x.shape[-1]) * self.hop_length - x.shape[-1]))
 
 
 class StandardiseBands(PerClip):
@@ -131,13 +149,13 @@ class _KaldiMel(FrontEnd):
 
 
 class ASTMel(_KaldiMel):
-    """What ASTFeatureExtractor computes, `[B, 1, n_mels, max_frames]`: a log-mel spectrogram, (x - mean) / (2 std).
+    """What ASTFeatureExtractor computes, `[B, 1, n_mels, frames]`: a log-mel spectrogram, (x - mean) / (2 std).
 
-    sample_rate: hertz.  max_frames: fill up, or cut, to so many frames of 10 ms (at 16 kHz).
+    sample_rate: hertz.  max_frames: cut to so many frames of 10 ms (at 16 kHz); `model_inputs` fills up to as many.
     mean, std: of the model's training data, in nepers of power; 0 and 0.5 leave the logarithms as they are.
 
-    Frames behind the clip are filled with 0 *before* the normalisation: they stand at -mean / (2 std), which is loud (0.467 by
-    default; silence is -1.278).
+    The extractor fills up with 0 *before* the normalisation: frames behind the clip stand at -mean / (2 std), which is loud
+    (0.467 by default; silence is -1.278).
     Cannot see: below 20 Hz; and of 128 bands at 16 kHz one, which lies between two bins of the spectrum, is always silent.
     Source: Gong, Chung and Glass (2021), AST: Audio Spectrogram Transformer; transformers' ASTFeatureExtractor.
     Differs: where torchaudio is installed, the extractor uses its filterbank, with frames of 25 ms every 10 ms at any sample
@@ -154,7 +172,7 @@ class ASTMel(_KaldiMel):
     ) -> None:
         whole(max_frames=max_frames)
         positive(std=std)
-        further = {"length": Length(max_frames), "normalisation": Affine([mean], [2 * std])}
+        further = {"length": First(max_frames), "normalisation": Affine([mean], [2 * std])}
         super().__init__(sample_rate, n_mels, "hann", 1.0, further)
         self.max_frames, self.mean, self.std = max_frames, mean, std
 
@@ -182,7 +200,8 @@ class SeamlessMel(_KaldiMel):
 class WhisperMel(FrontEnd):
     """What WhisperFeatureExtractor computes, `[B, 1, n_mels, frames]`: (max(L, max L - 8) + 4) / 4, L the log10 of mel powers.
 
-    sample_rate: hertz.  n_fft, hop_length: samples.  duration: seconds to which the clip is filled up with silence, or cut.
+    sample_rate: hertz.  n_fft, hop_length: samples.
+    duration: cut to so many seconds; `model_inputs` fills up to as many, with what the last frame hears: silence.
 
     Slaney's mel bands from 0 to 8000 Hz, at any sample rate. The maximum is the clip's: all that is 80 dB below it is levelled.
     Source: Radford et al. (2022), Robust speech recognition via large-scale weak supervision; transformers'
@@ -199,9 +218,8 @@ class WhisperMel(FrontEnd):
     ) -> None:
         whole(sample_rate=sample_rate, n_mels=n_mels)
         positive(duration=duration)
-        self.longest = round(duration * sample_rate)
         steps = {
-            "length": Length(self.longest),
+            "length": Silence(n_fft, hop_length, round(duration * sample_rate)),
             "spectrum": MirroredSpectrum(n_fft, hop_length, 2.0),
             "filterbank": Filterbank(mel_weights(sample_rate, n_fft, n_mels, 0.0, 8000.0, "slaney", "slaney")),
             "logarithm": Decibel(1e-10, top_db=8.0, factor=1.0),  # with this factor in powers of ten
@@ -211,17 +229,11 @@ class WhisperMel(FrontEnd):
         self.n_fft, self.hop_length, self.n_mels, self.duration = n_fft, hop_length, n_mels, duration
 
     def axes(self, n_samples: int) -> tuple[Axis, ...]:
-        """Frequency (one place a band), and time as far as frames see the clip.
+        """Frequency (one place a band), and time: each place reaches half a hop either side of its frame's middle.
 
-        Each place reaches half a hop either side of its frame's middle, the first from 0, the last to the clip's end. A last
-        frame whose middle is more than half a hop behind the end sees the clip's last milliseconds at the very rim of its window;
-        its place is there too, behind the end.
+        The last frames, which hear the clip's end at the rim of their window, and then nothing, lie behind it.
         """
-        n_samples = min(n_samples, self.longest)
-        # the window is 0 at its first sample, so that frame k sees k hop_length - n_fft/2 + 1 and what follows
-        frames = min(1 + (n_samples - 2 + self.n_fft // 2) // self.hop_length, self.longest // self.hop_length)
-        inner = (np.arange(1, frames + 1) - 0.5) * self.hop_length
-        ends = (*inner[:-1], n_samples if frames == 1 or n_samples > inner[-2] else inner[-1])
+        ends = (np.arange(cast(Silence, self.length).frames(n_samples)) + 0.5) * self.hop_length
         return _axes(mel_edges(self.n_mels, 0.0, 8000.0, "slaney"), np.array([0, *ends]) / self.sample_rate)
 
 
@@ -254,12 +266,16 @@ def from_extractor(extractor) -> FrontEnd:
 def model_inputs(frontend: FrontEnd, features: Float[Tensor, "batch *x"]) -> dict[str, Tensor]:
     """Features as the keyword arguments of the model that takes them.
 
-    Seamless has a mask `[B, columns]` as well, 0 where a column ends with a frame that was added.
+    AST's and Whisper's are filled up to the length that the model takes, as the extractor does. Seamless has a mask
+    `[B, columns]` as well, 0 where a column ends with a frame that was added.
     """
     if isinstance(frontend, ASTMel):
-        return {"input_values": features[:, 0].transpose(1, 2)}
+        missing = cast(int, frontend.max_frames) - features.shape[-1]
+        filled = F.pad(features[:, 0], (0, missing), value=-frontend.mean / (2 * frontend.std))
+        return {"input_values": filled.transpose(1, 2)}
     if isinstance(frontend, WhisperMel):
-        return {"input_features": features[:, 0]}
+        missing = round(frontend.duration * frontend.sample_rate) // frontend.hop_length - features.shape[-1]
+        return {"input_features": F.pad(features[:, 0], (0, missing), mode="replicate")}
     if isinstance(frontend, SeamlessMel):
         return _stacked(features[:, 0].transpose(1, 2), frontend.stride, frontend.padding_value)
     if isinstance(frontend, Picture):

@@ -3,9 +3,10 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from earwitness.classifiers.base import Classifier, evaluating
+from earwitness.classifiers.base import Classifier, evaluating, first_tensor
+from earwitness.classifiers.layouts import layout_of
 from earwitness.components import FACTORIZATIONS
 from earwitness.errors import UsageError
 from earwitness.explainers import METHODS
@@ -39,22 +40,26 @@ def layers_of(classifier: Classifier) -> list[dict[str, Any]]:
     A row is `{layer, kind, output, parameters}`: its path, its class, what it answers to a clip (without the batch), and its own
     number of parameters. Layers whose output has no channels and places are left out. Cost: one evaluation.
     """
-    seconds, rate = classifier.duration or 1.0, classifier.sample_rate
-    if rate is None:
+    if classifier.frontend is None:
         raise UsageError("without a front end nobody knows what the network is fed: ask from Python, ew.Units(...)")
+    samples = round((classifier.duration or 1.0) * classifier.frontend.sample_rate)
+    axes = classifier.axes("features", samples)
     found: dict[str, dict[str, Any]] = {}
     names = {module: name for name, module in classifier.network.named_modules() if name}
 
     def seen(module: nn.Module, _: Any, output: Any) -> None:
-        if isinstance(output, Tensor) and output.ndim in (3, 4) and names[module] not in found:
+        name, tensor = names[module], first_tensor(output)
+        if tensor is None or tensor.ndim < 3 or name in found:
+            return
+        if layout_of(classifier.network, name, tensor.shape[1:], axes) is not None:
             own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
-            row = {"kind": type(module).__name__, "output": list(output.shape[1:]), "parameters": own}
-            found[names[module]] = {"layer": names[module]} | row
+            row = {"kind": type(module).__name__, "output": list(tensor.shape[1:]), "parameters": own}
+            found[name] = {"layer": name} | row
 
     handles = [module.register_forward_hook(seen) for module in names]
     try:
         with evaluating(classifier), torch.no_grad():
-            classifier(torch.zeros(1, round(seconds * rate), device=classifier.device))
+            classifier(torch.zeros(1, samples, device=classifier.device))
     finally:
         for handle in handles:
             handle.remove()
