@@ -58,13 +58,23 @@ def test_slow_replica(cnn, tone):
         network(copy[None])[0, 1].backward()
         product = (copy.grad * (copy.detach() - ground))[0].numpy()
         rows, columns = np.arange(20) * 4 // 20, np.arange(32) * 4 // 32
-        each = np.array([[product[rows == i][:, columns == j].sum() for j in range(4)] for i in range(4)])
-        signed += each / 6
-        for place in np.argsort(np.abs(each), axis=None)[:3]:
+        each = np.array([[product[rows == i][:, columns == j] for j in range(4)] for i in range(4)])
+        signed += each.sum((2, 3)) / 6
+        for place in np.argsort(np.abs(each).sum((2, 3)), axis=None)[:3]:
             silence.flat[place] += 1 / 6
     np.testing.assert_allclose(found.others["silence"], silence, atol=1e-9)
     np.testing.assert_allclose(found.values, 1 - silence, atol=1e-9)
     np.testing.assert_allclose(found.signed, signed, rtol=1e-3, atol=1e-5)
+
+
+def test_what_pulls_both_ways_is_not_silent():
+    """The upper half of four rows weighs 1 and -1, the lower 0.1 and 0.1: on balance the upper half does less."""
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 1))
+    network[1].weight.data = torch.tensor([[0.1, 0.1, -1.0, 1.0]])
+    question = ew.ask(ew.Classifier(network, None, ["one"]), torch.ones(1, 4, 1), ew.Grid(2, 1))
+    found = ew.SilenceMap(noise=0.001, percentile=50)(question)
+    np.testing.assert_array_equal(found.values[:, 0], [0, 1])
+    np.testing.assert_allclose(found.signed[:, 0], [0.2, 0], atol=0.001)
 
 
 def test_silence_is_where_the_model_does_not_listen(listener, tone):

@@ -1,11 +1,13 @@
 """Where is there silence for the model: which parts of the clip contribute least to the score?
 
-    contribution_i(x) = sum over component i of slope(x) x (x - baseline)        what the score would lose with i, to first order
-    silence_i         = share of noisy copies of the clip in which |contribution_i| is among the smallest `percentile` %
+    contribution_i(x) = sum over component i of | slope(x) x (x - baseline) |
+    silence_i         = share of noisy copies of the clip in which contribution_i is among the smallest `percentile` %
     value_i           = 1 - silence_i
 
 What the model is deaf to may well be loud, and what is quiet may matter to it: `LevelSilenceMap` is about quiet, this about
-deaf. In one copy the order of small contributions is chance; in the share of many it is told how sure it is.
+deaf. Absolute values are taken before they are summed: a component whose parts pull both ways is not silent, and when it goes,
+they do not cancel, because the model bends. In one copy the order of small contributions is chance; the share of many copies
+tells how sure it is.
 """
 
 from dataclasses import dataclass, replace
@@ -31,15 +33,16 @@ class SilenceMap(Sampled):
     percentile: how many of the components are marked in each copy, in percent; at least one is. Where several are equal at the
         limit (contributions of exactly 0, behind dead rectifiers), they share the marks that are left.
 
-    `others["silence"]` is the probability itself. `signed` is the mean contribution, in units of the score. Values lie in
-    [0, 1], and their mean is 1 minus the share that is marked. Standard errors are a jackknife over blocks of copies.
+    `others["silence"]` is the probability itself. `signed` is the mean of the contributions with their signs, in units of the
+    score. Values lie in [0, 1], and their mean is 1 minus the share that is marked. Standard errors are a jackknife over
+    blocks of copies.
     A loud place without slope is silent for the model, and so, but for the noise, is a place that equals its baseline.
     Cost: one evaluation with its backward pass for each sample. Raises `ModelError` where there is no gradient (a black box).
     Source: derived here, from the idea of the "smooth silence map" of an emotion classifier (`LevelSilenceMap`), which never asks
-        the model; the contribution is gradient x input of Shrikumar et al. (2016), with a baseline.
+        the model; the contribution is gradient x input of Shrikumar et al. (2016), with a baseline, and without
+        its sign.
     Cannot see: an order among what matters, for nearly all of it has the value 1; anything beyond the straight line (a score
-        that is saturated contributes nowhere); more silence than `percentile` says, however much of the clip has no effect. In
-        coarse components what pulls both ways cancels.
+        that is saturated contributes nowhere); more silence than `percentile` says, however much of the clip has no effect.
     """
 
     samples: int = 30
@@ -76,8 +79,9 @@ class SilenceMap(Sampled):
             noise = rng.standard_normal((min(at_once, points - start), *x.shape))
             copies = x + width * torch.from_numpy(noise).to(x)
             gains = question.slope(copies) * (copies - ground)
-            found = torch.stack([question.collect(gain).flatten() for gain in gains]).double().cpu().numpy()
-            marks, signed = marks + _smallest(np.abs(found), least).sum(0), signed + found.sum(0)
+            sizes, sums = (torch.stack([question.collect(g).flatten() for g in part]) for part in (gains.abs(), gains))
+            marks = marks + _smallest(sizes.double().cpu().numpy(), least).sum(0)
+            signed = signed + sums.double().cpu().numpy().sum(0)
         return {"marks": np.asarray(marks), "signed": np.asarray(signed), "points": np.array(points)}
 
     def estimate(self, question: Question, sums: Sums) -> dict[str, np.ndarray]:
