@@ -1,6 +1,7 @@
 """LRP through whole networks: nothing is lost where there is nothing to lose it to; sounds; what is said where something is."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -244,9 +245,9 @@ def test_levels_keep_what_their_standardised_form_gets():
 
 
 def test_flat_reaches_places_that_are_0():
+    """Four rows of silence: kernels of three rows that reach beyond it hand to the outer two."""
     question = asked("lab")
     question.x[0, 5:9] = 0.0
-    """Four rows of silence: kernels of three rows that reach beyond it hand to the outer two."""
     plain, flat = (ew.LRP(composite)(question) for composite in ("epsilon-plus", "epsilon-plus-flat"))
     assert (plain.values[5:9] == 0).all()
     assert np.abs(flat.values[[5, 8]]).max(1).min() > 0.1 * np.abs(flat.values).max()
@@ -285,7 +286,7 @@ class Rectangles(ew.Factorization):
 
     def __call__(self, classifier, clip):
         spectrum = torch.fft.rfft(clip.samples.double())
-        pairs = list(zip(self.bins, self.bins[1:], strict=False))
+        pairs = list(pairwise(self.bins))
         parts = [torch.where((torch.arange(1001) >= a) & (torch.arange(1001) < b), spectrum, 0) for a, b in pairs]
         sounds = torch.stack([torch.fft.irfft(part, 2000) for part in parts]).float()
         axis = ew.Axis("frequency", "Hz", tuple(4.0 * b for b in self.bins))
@@ -309,7 +310,7 @@ def test_bands_of_sound_are_dft_lrp(composite):
     assert each.sum() == pytest.approx((x * r).sum())
     distance = np.abs(np.fft.fftfreq(n, 1 / n)).astype(int)
     edges = Rectangles().bins
-    expected = [each[(distance >= a) & (distance < b)].sum() for a, b in zip(edges, edges[1:], strict=False)]
+    expected = [each[(distance >= a) & (distance < b)].sum() for a, b in pairwise(edges)]
     found = lrp(question).values
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
     assert found.sum() == pytest.approx(lrp(samples).values.sum(), rel=1e-4)
@@ -357,6 +358,7 @@ def test_composites_on_the_command_line():
     assert ew.LRP("epsilon-plus", dense="z-plus").rules == ew.LRP("excitation-backprop").rules
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
 def test_no_layers_and_no_gradient(tone):
     game = ew.Game(3, lambda m: m.sum(1))
     with pytest.raises(ew.UsageError, match="a game has no layers"):
@@ -364,6 +366,13 @@ def test_no_layers_and_no_gradient(tone):
     box = ew.BlackBox(lambda x: np.abs(x).mean(1, keepdims=True), 8000, ["loud"])
     with pytest.raises(ew.ModelError, match="no gradient"):
         ew.LRP()(ew.ask(box, tone()[0], ew.Segments(count=3)))
+    scripted = torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(9, 1)))
+    with pytest.raises(ew.ModelError, match="a compiled network"):
+        ew.LRP()(ew.ask(ew.Classifier(nn.Sequential(scripted), None, ["a"]), torch.ones(1, 3, 3), ew.Bins()))
+    compiled = nn.Flatten()
+    compiled._orig_mod = nn.Flatten()  # as torch.compile leaves it
+    with pytest.raises(ew.ModelError, match="a compiled network"):
+        ew.LRP()(ew.ask(ew.Classifier(compiled, None, ["a"]), torch.ones(1, 1, 1), ew.Bins()))
 
 
 @pytest.mark.parametrize(

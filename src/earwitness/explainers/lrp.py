@@ -30,7 +30,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from earwitness.errors import UsageError, unknown
+from earwitness.errors import ModelError, UsageError, unknown
 from earwitness.explainers.base import Attribution, Explainer
 from earwitness.numerics.relevance import propagating
 from earwitness.numerics.relevance_rules import ON_PLACES, Rules
@@ -67,17 +67,18 @@ class LRP(Explainer):
     the score is `numbers["conserved"]`. Biases keep a part of it, or owe one; so do softmax and sigmoid. Beyond a tenth there is
     a warning, and `conservation` says where.
     Cost: one evaluation with its backward pass; z-plus and alpha-beta do each convolution three to five times.
-    Raises `ModelError` for recurrent layers, and where there is no gradient (a black box).
+    Raises `ModelError` for recurrent layers, compiled networks, and where there is no gradient (a black box).
     Source: Bach et al. (2015); Montavon et al. (2019) for composites; Achtibat et al. (2024), "AttnLRP", for attention and norms;
         Vielhaben et al. (2024), "DFT-LRP", for sounds.
     Differs: from zennit, captum and LXT: nothing is replaced in the network, so residual sums, functional calls, modules that are
         reused or work in place, any batch norm behind a convolution and any attention are seen. Batch norm elsewhere is linear
-        (zennit lets relevance pass). Functions of one number at the input let it pass: a level keeps what its standardised form
+        (zennit lets relevance pass). An output without contributions of one sign is shared by the other's, where zennit loses,
+        or doubles, its relevance. Functions of one number at the input let it pass: a level keeps what its standardised form
         gets. From DFT-LRP: the sounds are those of the question (smooth bands, say), and nothing is divided by samples near 0.
     Cannot see: the score with a component taken away; it is one walk at the clip, and its rules are conventions. With z-plus on
-        every layer relevance hardly depends on the label, or on late weights (Sixt et al. 2020). Code compiled by TorchScript or
-        with a backward pass of its own gives its plain gradient; an activation that is written out is seen as the products it is
-        made of. Relevance starts at a logit: behind a softmax, as for probabilities, what arrives is a small part.
+        every layer relevance hardly depends on the label, or on late weights (Sixt et al. 2020). A function of TorchScript, or
+        with a backward pass of its own, has its plain gradient; an activation that is written out is seen as the products it
+        is made of. Relevance starts at a logit: behind a softmax, as for probabilities, what arrives is a small part.
     Patents on relevance propagation may apply to commercial use; the licence of earwitness grants no rights under them.
     """
 
@@ -154,12 +155,16 @@ def _beginning(question: Question, mode: propagating) -> Iterator[None]:
         yield
         return
 
+    network = question.classifier.network
+    if any(isinstance(part, torch.jit.ScriptModule) or hasattr(part, "_orig_mod") for part in network.modules()):
+        raise ModelError("a compiled network cannot be looked into: explain the one that it was made from")
+
     def begin(_: nn.Module, given: tuple) -> None:
         for x in given:
             if isinstance(x, Tensor):
                 mode.begins_at(x)
 
-    handle = question.classifier.network.register_forward_pre_hook(begin)
+    handle = network.register_forward_pre_hook(begin)
     try:
         yield
     finally:

@@ -124,6 +124,8 @@ class propagating(TorchFunctionMode):  # noqa: N801 (a context, as torch.no_grad
     def _propagate(self, name: str, func: Callable, args: tuple, kwargs: dict, moved: list[Tensor], alone: bool) -> Any:
         if name in RECURRENT:
             raise ModelError(f"there is no rule by which relevance could pass {name.split('_')[0].upper()} layers")
+        if _writes(func) and not _depends(args[0]):  # into a buffer, say
+            return func(*args, **kwargs)
         if func is F.batch_norm:
             return self._batch_norm(args, kwargs, moved, alone)
         if len(moved) == 1 and (name in PASSING or (alone and name in ONE_BY_ONE)):
@@ -156,7 +158,7 @@ class propagating(TorchFunctionMode):  # noqa: N801 (a context, as torch.no_grad
             if found is None:
                 return func(*args, **kwargs)
             layer, x, weight, bias = found
-        if not _depends(x):
+        if not _depends(x) or x.is_complex() or weight.is_complex():
             return func(*args, **kwargs)
         if _depends(weight):
             return _product(name, func, args, kwargs)
@@ -197,6 +199,12 @@ def _tensors(values: Iterable) -> Iterator[Tensor]:
 def _depends(value: object) -> bool:
     """Whether a value depends on the input: parameters require gradients too, but are constants here."""
     return isinstance(value, Tensor) and value.requires_grad and not isinstance(value, nn.Parameter)
+
+
+def _writes(func: Callable) -> bool:
+    """Whether a method writes into its first argument: `add_`, `__iadd__`."""
+    name = getattr(func, "__name__", "")
+    return name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))
 
 
 def _constant(func: Callable, args: tuple, kwargs: dict) -> Any:
