@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+import transformers
 from torch import nn
 
 import earwitness as ew
 from earwitness.classifiers.layouts import Layout, evenly
+from earwitness.frontends.extractors import model_inputs
 
 MEL = ew.LogMel(8000, n_fft=256, hop_length=64, n_mels=20, amin=1e-6)
 WIDTH, HEADS = 12, 3
@@ -180,3 +182,24 @@ def test_what_makes_no_sense():
     for quantile in (1, -0.1, True):
         with pytest.raises(ew.UsageError, match="lies between 0 and 1"):
             ew.ActivationMap(quantile=quantile)
+
+
+def test_a_model_of_transformers(tone):
+    """AST, fused: the product of the attentions that it returns where it isn't; of 146 tokens two stand for no place."""
+    config = transformers.ASTConfig(
+        hidden_size=16, num_hidden_layers=3, num_attention_heads=4, intermediate_size=20, max_length=128, num_labels=2
+    )
+    model = transformers.ASTForAudioClassification(config)
+    classifier = ew.hugging_face(model, ew.ASTMel(max_frames=128))
+    question = ew.ask(classifier, tone()[0], ew.Units("model.audio_spectrogram_transformer.layers.1"))
+    rollout, attended = ew.AttentionRollout()(question).values, ew.ActivationMap()(question).others["map"]
+    model.set_attn_implementation("eager")
+    features = classifier.at("features", question.audio.samples[None])
+    with torch.no_grad():
+        each = model(**model_inputs(classifier.frontend, features), output_attentions=True).attentions
+    product = torch.eye(146)
+    for attention in each:
+        product = (0.5 * attention[0].mean(0) + 0.5 * torch.eye(146)) @ product
+    for values, rows in ((rollout, product), (attended, each[-1][0].mean(0))):
+        expected = rows[:2].mean(0)[2:].reshape(12, 12)[:, : values.shape[1]]  # those behind the clip are padding
+        np.testing.assert_allclose(values, expected, rtol=1e-4)

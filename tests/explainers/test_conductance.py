@@ -10,6 +10,7 @@ from captum.attr import LayerConductance, LayerGradientXActivation
 from torch import nn
 
 import earwitness as ew
+from earwitness.classifiers.layouts import Layout, evenly
 
 MEL = ew.LogMel(8000, n_fft=256, hop_length=64, n_mels=20, amin=1e-6)
 
@@ -137,6 +138,36 @@ def test_gradient_times_activation_is_captum_s(cnn, tone):
     expected = LayerGradientXActivation(network, network.features[3]).attribute(features, target=1)[0].detach()
     found = ew.GradientInput.paper()(question)
     np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-6 * float(expected.abs().max()))
+
+
+class Tokens(nn.Module):
+    """A special token in front, the sum of all frames, and a token for each; the first is read twice, the frames once."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens = Behind()
+
+    def forward(self, x):
+        tokens = self.tokens(x)[0]
+        return 2 * tokens[:, 0] + tokens[:, 1:].sum(1)
+
+    def layout(self, layer, shape, axes):
+        return Layout((evenly(axes[-1], 3),), (3,), -1, special=1)
+
+
+class Behind(nn.Module):
+    def forward(self, x):
+        frames = x[:, 0, 0, :, None]
+        return torch.cat([frames.sum(1, keepdim=True), frames], 1), None
+
+
+def test_tokens_without_a_place_carry_their_part():
+    """Of 3 (1 + 2 + 4) two thirds pass by the special token."""
+    classifier = ew.Classifier(Tokens(), None, ["one"])
+    found = ew.Conductance()(ew.ask(classifier, torch.tensor([[[1.0, 2.0, 4.0]]]), ew.Units("tokens")))
+    np.testing.assert_allclose(found.values, [1, 2, 4], rtol=1e-5)
+    assert found.numbers == pytest.approx({"network": 21, "layer": 21})
+    assert found.warnings == ("67% of F(x) - F(b) pass the layer by tokens that stand for no place in the clip",)
 
 
 def test_what_makes_no_sense(cnn, tone):

@@ -24,7 +24,7 @@ from earwitness.errors import UsageError, whole
 from earwitness.explainers.base import Attribution, Explainer
 from earwitness.questions import AudioQuestion, Question
 
-MOST = 0.1  # how much of the network's total may go past the layer before it is said
+MOST = 0.1  # how much of the network's total may be missing before it is said
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,20 @@ class Conductance(Explainer):
         ways = [_Way(asked, start, x) for start in starts]
         flow = torch.stack([way.flow(self.steps) for way in ways]).mean(0)
         total = float(np.mean([asked.ends()[0] - float(way.value([[0.0]])) for way in ways]))
-        past = abs(total - float(flow.sum())) / max(abs(total), 1e-30)
-        told = (f"{past:.0%} of F(x) - F(b) go past this layer, or between the steps: numbers['network'], ['layer']",)
+        values, layer = asked.collect(flow).double().cpu().numpy(), float(flow.double().sum())
         return Attribution(
-            asked.collect(flow).double().cpu().numpy(),
-            numbers={"network": total, "layer": float(flow.sum())},
-            warnings=told if past > MOST else (),
+            values, numbers={"network": total, "layer": layer}, warnings=_told(total, layer, values.sum())
         )
+
+
+def _told(total: float, layer: float, placed: float) -> tuple[str, ...]:
+    """What to say where shares cannot add up to F(x) - F(b)."""
+    past, unplaced = (abs(gap) / max(abs(total), 1e-30) for gap in (total - layer, layer - placed))
+    said = {
+        f"{past:.0%} of F(x) - F(b) go past this layer, or between the steps: numbers['network'], ['layer']": past,
+        f"{unplaced:.0%} of F(x) - F(b) pass the layer by tokens that stand for no place in the clip": unplaced,
+    }
+    return tuple(words for words, share in said.items() if share > MOST)
 
 
 def _about_a_layer(question: Question) -> AudioQuestion:
