@@ -208,6 +208,18 @@ def test_batch_norm_is_merged_only_into_what_made_its_input():
         close(found, expected)
 
 
+def test_groups_of_a_transposed_convolution_are_not_merged():
+    """Its weight's second dimension is that of one group's outputs: batch norm behind it is linear by itself."""
+    layer, norm = nn.ConvTranspose1d(4, 6, 3, groups=2).double(), nn.BatchNorm1d(6).double().eval()
+    with torch.no_grad():
+        norm.running_var.copy_(normal(6).abs() + 0.1)
+    x, scale = normal(2, 4, 5), (1 / (norm.running_var + norm.eps).sqrt())[:, None]
+    y, found = walked(lambda x: norm(layer(x)), x, rules=Rules("z-plus"))
+    same, expected = walked(lambda x: layer(x) * scale, x, rules=Rules("z-plus"))
+    close(y, same)
+    close(found, expected)
+
+
 def test_the_first_layer_keeps_its_rule_when_it_is_merged():
     linear, norm = normalised(2, 3)
     x, kernel = normal(1, 2, 5), torch.ones(1, 2, 3, dtype=torch.float64)
@@ -241,6 +253,24 @@ def test_relevance_passes_activations_unchanged(name):
         y, found = walked(lambda x, f=module: f(x * 1.0), x)
         assert torch.equal(y, plain)
         close(found, torch.where(y == 0, 0.0, y))
+
+
+def test_what_is_written_in_place_is_there_afterwards():
+    """Whoever calls a method that ends in "_" need not look at what it returns."""
+
+    def written(x):
+        x, factor = x * 1.0, x + 1
+        x.tanh_()
+        x.mul_(factor)
+        x.relu_()
+        return x.sum(1)
+
+    x = normal(3, 4)
+    y, found = walked(written, x)
+    close(y, written(x))
+    same, expected = walked(lambda x: (x.tanh() * (x + 1)).relu().sum(1), x)
+    close(y, same)
+    close(found, expected)
 
 
 def test_what_isn_t_0_at_0_has_its_plain_gradient():
@@ -587,8 +617,8 @@ def test_buffers_that_are_written_into_and_views_of_constants():
 
     def function(x):
         row, held = torch.zeros(2, 3, dtype=torch.float64), weight[0]
-        row[:, :2] += x[:, 1:]
         row[:, 2].add_(x[:, 0])
+        row[:, :2] += x[:, 1:]
         return F.linear(row, weight) * held
 
     y, found = walked(function, x, rules=Rules(dense="z-plus"), at_input=True)
@@ -623,7 +653,7 @@ def test_functions_of_one_number_of_the_input_pass_relevance(name):
 
 
 def test_behind_a_sum_a_constant_keeps_its_share():
-    for function in (lambda x: 1 + x.sum(1), lambda x: F.avg_pool1d(x, 2) - 1, lambda x: (x + x.flip(1)) + 1):
+    for function in (lambda x: 1 + x.sum(1), lambda x: F.avg_pool1d(x, 2) - 1, lambda x: (x * 1.0).add_(x.flip(1)) + 1):
         x = normal(2, 4, 6)
         y, found = walked(function, x, at_input=True)
         plain, expected = walked(function, x)

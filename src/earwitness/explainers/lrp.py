@@ -173,12 +173,11 @@ def _beginning(question: Question, mode: propagating) -> Iterator[None]:
 
 def _collected(question: Question, x: Tensor, slope: Tensor) -> Tensor:
     """`[*shape]`: the relevance of each component; that of a sound c is sum of c g."""
-    components = question.components if isinstance(question, AudioQuestion) else None
-    if components is None or components.stage != "waveform":
+    if not isinstance(question, AudioQuestion):
         return question.collect(x * slope)
     with torch.inference_mode(False), torch.enable_grad():
         mask = question.ones[0].requires_grad_()
-        sound = components.sound(mask)
+        sound = question.components.sound(mask)
         return question.collect(x * slope) if sound is None else torch.autograd.grad(sound @ slope, mask)[0]
 
 
