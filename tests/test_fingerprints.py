@@ -144,6 +144,18 @@ def test_a_function_that_calls_itself():
     assert len(fingerprint(down)) == 64
 
 
+def test_an_object_that_holds_itself():
+    """As configurations of Hugging Face's models do; where in it it stands counts."""
+
+    class Knot:
+        def __init__(self, *names):
+            self.inner = self
+            for name in names:
+                self.inner.__dict__[name] = [self]
+
+    assert fingerprint(Knot("a")) == fingerprint(Knot("a")) != fingerprint(Knot("b"))
+
+
 def test_nothing_is_made_up():
     with pytest.raises(TypeError):
         fingerprint(object())

@@ -35,7 +35,8 @@ def arguments(thing: object) -> dict[str, Any]:
     return {name: getattr(thing, name) for name in names if hasattr(thing, name)}
 
 
-def _feed(digest, thing: Any) -> None:
+def _feed(digest, thing: Any, inside: tuple[int, ...] = ()) -> None:
+    """inside: the identities of the objects that the thing is a part of, so that one which holds itself comes to an end."""
     digest.update(f"<{type(thing).__module__}.{type(thing).__qualname__}>".encode())
     if thing is None or isinstance(
         thing, str | bytes | int | float | complex | Path | np.generic | torch.dtype | torch.device
@@ -48,11 +49,13 @@ def _feed(digest, thing: Any) -> None:
     elif isinstance(thing, list | tuple):
         digest.update(f"{len(thing)}:".encode())
         for item in thing:
-            _feed(digest, item)
+            _feed(digest, item, inside)
     elif isinstance(thing, Mapping):
-        _feed(digest, [(key, thing[key]) for key in sorted(thing, key=str)])
+        _feed(digest, [(key, thing[key]) for key in sorted(thing, key=str)], inside)
+    elif id(thing) in inside:
+        digest.update(f"{len(inside) - inside.index(id(thing))} up".encode())
     else:
-        _feed(digest, _content(thing))
+        _feed(digest, _content(thing), (*inside, id(thing)))
 
 
 def _array(array: torch.Tensor | np.ndarray) -> bytes:

@@ -213,7 +213,7 @@ def test_a_gradient_along_the_sound_needs_the_clip_s_own_deviation(clip):
     classifier = ew.Classifier(network, ew.Waveform(RATE, standardise=True), ["a", "b"])
     network(clip.samples[None])
     gaps = {
-        stage: ew.IntegratedGradients(steps=16)(ew.ask(classifier, clip, ew.Segments(count=4, stage=stage))).gap
+        stage: ew.IntegratedGradients(16, "linear")(ew.ask(classifier, clip, ew.Segments(count=4, stage=stage))).gap
         for stage in ("waveform", "features")
     }
     assert gaps["waveform"] > 0.8 and gaps["features"] < 1e-3

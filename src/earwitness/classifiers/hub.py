@@ -232,7 +232,7 @@ def _longest(frontend: FrontEnd) -> float | None:
     """Seconds that the model takes; None for any."""
     if isinstance(frontend, ASTMel):
         return cast(int, frontend.max_frames) * 160 / frontend.sample_rate
-    return frontend.duration if isinstance(frontend, WhisperMel) else None
+    return float(frontend.duration) if isinstance(frontend, WhisperMel) else None
 
 
 def _black_box(

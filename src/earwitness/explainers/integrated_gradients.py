@@ -8,6 +8,7 @@ good as the score is smooth: the gap is in the explanation, and above a tenth of
 **The path in level.** A sound that comes up evenly in amplitude is 6 dB below full after half the way: nearly everything that
 a logarithm behind it makes of the sound happens in the first percent, which evenly spaced points never see. With
 a = 10^(level / 20), points that are even in decibels see all of it; da = a ln(10) / 20 dlevel keeps the integral what it was.
+So it is for networks on samples with normalised layers, which hear no level at all but just above silence.
 """
 
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ import numpy as np
 
 from earwitness.errors import UsageError, unknown, whole
 from earwitness.explainers.base import Attribution, Explainer
-from earwitness.frontends import Waveform
 from earwitness.questions import AudioQuestion, Question
 
 PATHS = ("linear", "level")
+SILENT = 1e-3  # a baseline is silence where it is so far below the clip
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,9 @@ class IntegratedGradients(Explainer):
     """Gradients along the straight line from the baseline to the clip, added up.
 
     steps: points of the integral, 2 or more (Gauss-Legendre).
-    path: where they lie: "linear", even in amplitude; "level", even in decibels; None takes "level" for sound in front of
-        a spectrogram, which ends in a logarithm, and "linear" elsewhere. Both lead to the same shares.
+    path: where they lie: "linear", even in amplitude; "level", even in decibels; None takes "level" for samples that come up
+        out of silence, be it in front of a spectrogram that ends in a logarithm, or of a network on samples whose layers are
+        normalised, and "linear" elsewhere. Both lead to the same shares.
     floor: where the path in level starts, in dB below the clip; what lies below it is one more point.
 
     With several baselines the mean over them. Cost: steps evaluations with their backward passes for each baseline ("level": one
@@ -41,7 +43,7 @@ class IntegratedGradients(Explainer):
 
     steps: int = 64
     path: str | None = None
-    floor: float = -80.0
+    floor: float = -100.0
 
     kind: ClassVar[str] = "share"
     axioms: ClassVar[tuple[str, ...]] = ("dummy", "symmetry", "completeness")
@@ -80,8 +82,11 @@ class IntegratedGradients(Explainer):
 
 
 def _natural(question: Question) -> str:
-    """Sound in front of a spectrogram is heard by its level."""
-    if not isinstance(question, AudioQuestion) or question.components.stage != "waveform":
+    """Sound that comes up out of silence is heard by its level."""
+    if (
+        not isinstance(question, AudioQuestion)
+        or question.x.ndim > 1
+        or question.components.stage.startswith("network.")
+    ):
         return "linear"
-    frontend = question.classifier.frontend
-    return "linear" if frontend is None or isinstance(frontend, Waveform) else "level"
+    return "level" if float(question.baselines.std(-1).max()) < SILENT * float(question.x.std()) else "linear"
