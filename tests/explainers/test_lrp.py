@@ -202,7 +202,10 @@ def test_what_biases_keep_is_told():
 
 def test_a_score_of_0():
     question = ew.ask(ew.Classifier(nn.Flatten(), None, ["a"]), torch.zeros(1, 1, 1), ew.Bins())
-    assert "the score is 0" in ew.LRP()(question).warnings[0]
+    found = ew.LRP()(question)
+    assert "the score is 0" in found.warnings[0] and found.numbers == {}
+    with pytest.raises(ew.ModelError, match="the score is 0"):
+        ew.LRP().conservation(question)
 
 
 def test_it_adds_up_to_the_score_and_not_to_the_total(cnn, tone):

@@ -119,22 +119,31 @@ class LRP(Explainer):
         x, slope = self._walked(question)
         values = _collected(question, x, slope).double().cpu().numpy()
         score = question.ends()[0]
-        conserved = float((x.double() * slope).sum()) / score if score else 0.0
-        warnings = () if abs(1 - conserved) <= MISSING else (_missing(conserved, score),)
-        return Attribution(values, numbers={"conserved": conserved}, warnings=warnings)
+        if not score:
+            return Attribution(values, warnings=("the score is 0: there is nothing to share out",))
+        conserved = float((x.double() * slope).sum()) / score
+        lost = (
+            f"what has arrived at the input is {conserved:.0%} of the score: the rest was kept (or owed) on the way by biases, "
+            "softmax or gates; LRP.conservation(question) says where"
+        )
+        told = (lost,) if abs(1 - conserved) > MISSING else ()
+        return Attribution(values, numbers={"conserved": conserved}, warnings=told)
 
     def conservation(self, question: AudioQuestion) -> dict[str, float]:
         """For each layer of the network, in the order of their answers, the relevance behind it as a share of the score.
 
         1 where nothing is lost and everything passes through the layer; a branch has its part. A layer that is asked again gets
         a number, "relu (2)"; one into which a batch norm was merged is left out. "input" is the question's own stage.
-        Cost: one evaluation with its backward pass. Raises `UsageError` for a game, which has no layers.
+        Cost: one evaluation with its backward pass, and the question's ends. Raises `UsageError` for a game, which has no layers,
+        and `ModelError` for a score of 0.
         """
         if not isinstance(question, AudioQuestion):
             raise UsageError("a game has no layers between which relevance could be lost: ask about a classifier")
         with _watching(question.classifier.network) as seen:
             x, slope = self._walked(question)
-        score = float(question.score(x[None]).detach())
+        score = question.ends()[0]
+        if not score:
+            raise ModelError("the score is 0: nothing can be told as a share of it")
         sums = {name: float((value.double() * found[0].double()).sum()) for name, value, found in seen if found}
         return {name: total / score for name, total in ({"input": float((x * slope).double().sum())} | sums).items()}
 
@@ -179,15 +188,6 @@ def _collected(question: Question, x: Tensor, slope: Tensor) -> Tensor:
         mask = question.ones[0].requires_grad_()
         sound = question.components.sound(mask)
         return question.collect(x * slope) if sound is None else torch.autograd.grad(sound @ slope, mask)[0]
-
-
-def _missing(conserved: float, score: float) -> str:
-    if not score:
-        return "the score is 0: there is nothing to share out"
-    return (
-        f"what has arrived at the input is {conserved:.0%} of the score: the rest was kept (or owed) on the way by biases, "
-        "softmax or gates; LRP.conservation(question) says where"
-    )
 
 
 @contextmanager

@@ -126,7 +126,7 @@ class propagating(TorchFunctionMode):  # noqa: N801 (a context, as torch.no_grad
             raise ModelError(f"there is no rule by which relevance could pass {name.split('_')[0].upper()} layers")
         if _writes(func) and not _depends(args[0]):  # into a buffer, say
             return func(*args, **kwargs)
-        if func is F.batch_norm:
+        if func is F.batch_norm and len(moved) == 1:
             return self._batch_norm(args, kwargs, moved, alone)
         if len(moved) == 1 and (name in PASSING or (alone and name in ONE_BY_ONE)):
             return _one_number(name, func, args, kwargs, moved[0], alone)
@@ -138,7 +138,7 @@ class propagating(TorchFunctionMode):  # noqa: N801 (a context, as torch.no_grad
             return func(args[0], *(t.detach() if isinstance(t, Tensor) else t for t in args[1:]), **kwargs)
         if name in DIVISORS or (name == "softmax" and self.rules.attention == "held"):
             return _held(func, args, kwargs, moved[0])
-        if func in NORMS:
+        if func in NORMS and len(moved) == 1:
             return _slope_of(func(*args, **kwargs), NORMS[func](*args, **kwargs))
         if name in TAKEN_APART or _can_be_opened(func):
             with self:

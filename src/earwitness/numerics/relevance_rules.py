@@ -18,8 +18,8 @@ Denominators are kept away from 0 by epsilon times their sign, where 0 counts as
 share: it is no place in the sound. In w-square, flat and z-box it has none. An output without contributions of one sign is shared
 out by those of the other, so that nothing is lost where a rule finds nobody to give to.
 
-Source: Bach et al. (2015), epsilon and alpha-beta; Montavon et al. (2017), z-box and w-square; Lapuschkin et al. (2019), flat;
-Montavon et al. (2019), gamma, and Andeol et al. (2021) for inputs of either sign.
+Source: Bach et al. (2015), epsilon and alpha-beta; Montavon et al. (2017), z-plus, z-box and w-square; Montavon et al. (2019),
+gamma, and Andéol et al. (2021), gamma for inputs of either sign; Lapuschkin et al. (2019), flat.
 """
 
 from collections.abc import Callable
