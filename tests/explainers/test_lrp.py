@@ -389,3 +389,15 @@ def test_no_layers_and_no_gradient(tone):
 def test_what_makes_no_sense(options, said):
     with pytest.raises(ew.UsageError, match=said):
         ew.LRP(**options)
+
+
+def test_standardised_pieces_share_out_what_the_samples_got():
+    """Behind a front end that standardises, pieces are weighed as the network was given them, not as they sound."""
+    raw = asked("raw")
+    classifier = ew.Classifier(raw.classifier.network, ew.Waveform(8000, standardise=True), ["a", "b"])
+    clip = ew.Audio(raw.audio.samples / 50, 8000)
+    totals = [
+        ew.LRP("epsilon")(ew.ask(classifier, clip, cut, "a")).values.sum()
+        for cut in (ew.Segments(count=4, stage="features"), ew.Cells(3, 0.1, stage="features"))
+    ]
+    assert totals[0] == pytest.approx(totals[1], rel=1e-4) and abs(totals[0]) > 1e-3

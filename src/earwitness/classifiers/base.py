@@ -137,13 +137,13 @@ def _layer(classifier: Classifier, stage: str) -> nn.Module:
 def _seen(classifier: Classifier, stage: str, features: Tensor) -> Tensor:
     """What stands behind a layer on the way."""
     seen: list[Tensor | None] = []
-    with _hook(_layer(classifier, stage), lambda output: seen.append(first_tensor(output))):
+    with _hook(_layer(classifier, stage), lambda output: seen.append(_own(output))):
         _answer(classifier, features)
     if not seen:
         raise ModelError(f"the network never uses {stage}: nothing stands there")
     if seen[0] is None:
         raise ModelError(f"{stage} answers something else than numbers: ask about a layer inside it")
-    return seen[0].clone()
+    return seen[0]
 
 
 def _answer(classifier: Classifier, features: Tensor) -> Tensor:
@@ -212,6 +212,12 @@ def first_tensor(output: Any) -> Tensor | None:
     """What a layer answers: its output, or the first tensor of a tuple or of a mapping; None where there is none."""
     parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple) else (output,)
     return next((part for part in parts if isinstance(part, Tensor)), None)
+
+
+def _own(output: Any) -> Tensor | None:
+    """What a layer answers, safe from whatever works in place behind it."""
+    found = first_tensor(output)
+    return None if found is None else found.clone()
 
 
 def _instead(output: Any, x: Tensor) -> Any:

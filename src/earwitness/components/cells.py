@@ -110,7 +110,7 @@ class Cut(Factorization):
             classifier.at("features", samples, clip.samples[None]) for samples in (clip.samples[None], baselines)
         )
         parts, grounds = (_split(samples, clip.sample_rate, frequency) for samples in (x[0], eaten))
-        return pieces.standardised(x[0], eaten, parts - grounds)
+        return pieces.standardised(x[0], eaten, parts, grounds)
 
 
 def segments(audio: Audio, seconds: float | None, count: int | None, edges: Sequence[float] | None) -> Axis:

@@ -43,7 +43,7 @@ class Pieces(Components):
     ) -> None:
         self.x, self.baselines, self.note, self.done = audio.samples, baselines, note, done
         self.axes = tuple(axis for axis in (source, time) if axis is not None)
-        self.source, self.sounds, self.differences = source, sounds, sounds - grounds
+        self.source, self.sounds, self.parts, self.differences = source, sounds, sounds, sounds - grounds
         positions = audio.start + (np.arange(len(audio.samples)) + 0.5) / audio.sample_rate
         windows = np.ones((1, len(positions))) if time is None else partition(time.edges, positions, RAMP["time"])
         if not windows.any(1).all():
@@ -55,11 +55,14 @@ class Pieces(Components):
         self,
         x: Float[Tensor, "time"],
         baselines: Float[Tensor, "baselines time"],
-        differences: Float[Tensor, "baselines sounds time"],
+        parts: Float[Tensor, "sounds time"],
+        grounds: Float[Tensor, "baselines sounds time"],
     ) -> "Pieces":
-        """The same pieces as a network on samples is given them: each of its inputs, shared out; what is heard is the same."""
+        """The same pieces as a network on samples is given them: x and its baselines, shared out; what is heard is the same."""
         found = copy.copy(self)
-        found.stage, found.x, found.baselines, found.differences = "features", x, baselines, differences
+        found.stage, found.x, found.baselines, found.parts, found.differences = (
+            "features", x, baselines, parts, parts - grounds,
+        )  # fmt: skip
         return found
 
     def mix(self, masks: Float[Tensor, "batch *shape"], baseline: int = 0) -> Float[Tensor, "batch time"]:
@@ -73,6 +76,12 @@ class Pieces(Components):
                 'or stage="features"'
             )
         return self.windows @ values
+
+    def gathered(self, slope: Float[Tensor, "time"]) -> Float[Tensor, "*shape"]:
+        """`[*shape]`: the sum over time of each piece times a slope."""
+        spans = enumerate(self.spans)
+        found = [self.parts[:, a:b] @ (self.windows[index, a:b] * slope[a:b]) for index, (a, b) in spans]
+        return torch.stack(found, 1).reshape(self.shape)
 
     def sound(self, mask: Float[Tensor, "*shape"]) -> Float[Tensor, "time"]:
         return self._weigh(mask[None], self.sounds)[0]

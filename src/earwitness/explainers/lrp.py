@@ -30,6 +30,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from earwitness.components.pieces import Pieces
 from earwitness.errors import ModelError, UsageError, unknown
 from earwitness.explainers.base import Attribution, Explainer
 from earwitness.numerics.relevance import propagating
@@ -182,12 +183,8 @@ def _beginning(question: Question, mode: propagating) -> Iterator[None]:
 
 def _collected(question: Question, x: Tensor, slope: Tensor) -> Tensor:
     """`[*shape]`: the relevance of each component; that of a sound c is sum of c g."""
-    if not isinstance(question, AudioQuestion):
-        return question.collect(x * slope)
-    with torch.inference_mode(False), torch.enable_grad():
-        mask = question.ones[0].requires_grad_()
-        sound = question.components.sound(mask)
-        return question.collect(x * slope) if sound is None else torch.autograd.grad(sound @ slope, mask)[0]
+    parts = question.components if isinstance(question, AudioQuestion) else None
+    return parts.gathered(slope) if isinstance(parts, Pieces) else question.collect(x * slope)
 
 
 @contextmanager
