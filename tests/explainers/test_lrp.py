@@ -394,7 +394,7 @@ def test_what_makes_no_sense(options, said):
 def test_standardised_pieces_share_out_what_the_samples_got():
     """Behind a front end that standardises, pieces are weighed as the network was given them, not as they sound."""
     raw = asked("raw")
-    classifier = ew.Classifier(raw.classifier.network, ew.Waveform(8000, standardise=True), ["a", "b"])
+    classifier = ew.Classifier(raw.classifier.network, ew.Waveform(8000, standardise=True), raw.classifier.labels)
     clip = ew.Audio(raw.audio.samples / 50, 8000)
     totals = [
         ew.LRP("epsilon")(ew.ask(classifier, clip, cut, "a")).values.sum()
