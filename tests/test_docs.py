@@ -33,8 +33,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_tour_can_be_walked(project: Path, capsys: pytest.CaptureFixture) -> None:
-    page, names = ROOT / "docs" / "tour.md", {"__name__": "tour"}
+def walk(page: Path) -> None:
+    """Run every block of a page, Python and shell, in the folder where we are."""
+    names = {"__name__": page.stem}
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     for number, (language, code) in enumerate(blocks(page, "python", "sh")):
         if language == "python":
@@ -42,6 +43,15 @@ def test_the_tour_can_be_walked(project: Path, capsys: pytest.CaptureFixture) ->
         else:
             done = subprocess.run(["sh", "-ec", code], env=environment, capture_output=True, text=True)
             assert done.returncode == 0, f"{code}\n{done.stderr}"
+
+
+def test_the_page_on_hugging_face_can_be_walked(project: Path) -> None:
+    walk(ROOT / "docs" / "hugging-face.md")
+    assert {"kept.wav", "cam.png"} <= {path.name for path in project.iterdir()}
+
+
+def test_the_tour_can_be_walked(project: Path) -> None:
+    walk(ROOT / "docs" / "tour.md")
     made = {"scene.wav", "cause.wav", "why.png", "kept.wav", "removed.wav", "why.npz", "why.json"}
     assert made <= {path.name for path in project.iterdir()}
     assert {"plot.png", "kept.wav", "removed.wav", "explanation.json"} <= {

@@ -27,7 +27,7 @@ from earwitness.classifiers.layouts import Layout
 from earwitness.classifiers.token_places import place_of
 from earwitness.errors import ModelError, UsageError
 from earwitness.extras import need
-from earwitness.frontends import FrontEnd
+from earwitness.frontends import FrontEnd, Waveform
 from earwitness.frontends.extractors import ASTMel, WhisperMel, from_extractor, model_inputs, parity
 
 transformers = need("transformers", "hf", "a Hugging Face model")
@@ -105,6 +105,22 @@ def hugging_face(
         )
     classifier.notes = tuple(notes)
     return classifier.requires_grad_(False).to(find_device(device)).eval()
+
+
+def new_wavlm(labels: Sequence[str], sample_rate: int = 16000, *, seed: int = 0, **sizes: Any) -> Classifier:
+    """An untrained WavLM, the real architecture reduced to 1.4 million weights; front end: each clip standardised.
+
+    sizes: of its configuration, `transformers.WavLMConfig`.  seed: of its weights.
+    """
+    small = {"hidden_size": 192, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 384}
+    small |= {"conv_dim": (32, 64, 64, 64, 64, 64, 64), "feat_extract_norm": "layer", "do_stable_layer_norm": True}
+    small |= {"num_conv_pos_embeddings": 31, "num_conv_pos_embedding_groups": 8, "classifier_proj_size": 192}
+    small |= {"apply_spec_augment": False, "layerdrop": 0.0, "id2label": dict(enumerate(labels)), **sizes}
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        model = transformers.WavLMForSequenceClassification(transformers.WavLMConfig(**small))
+    frontend = Waveform(sample_rate, standardise=True)
+    return Classifier(Wrapped(model, None, frontend), frontend, labels)
 
 
 def _network(model: "str | os.PathLike | nn.Module", backbone: bool) -> tuple[Any, str]:
