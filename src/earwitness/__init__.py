@@ -27,7 +27,7 @@ _WHERE = {
     "classifiers": ("BlackBox", "Classifier", "load_classifier", "neurons", "save_classifier"),
     "classifiers.hub": ("hugging_face",),
     "components": (
-        *("Bands", "Bins", "Cells", "Components", "Factorization", "Grid", "Segments"),
+        *("Bands", "Bins", "Cells", "Components", "Factorization", "Frames", "Grid", "Segments"),
         *("DatasetMean", "HarmonicPercussive", "NMFAtoms", "Separated", "Stems", "Superpixels", "Units", "Words"),
     ),
     "questions": ("AudioQuestion", "Game", "Question", "ask"),

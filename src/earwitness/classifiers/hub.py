@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from earwitness.axes import Axis
 from earwitness.classifiers.base import BlackBox, Classifier
 from earwitness.classifiers.folders import find_device
-from earwitness.classifiers.layouts import Layout
-from earwitness.classifiers.token_places import place_of
+from earwitness.classifiers.layouts import Layout, Spans
+from earwitness.classifiers.token_places import place_of, rows_of
 from earwitness.errors import ModelError, UsageError
 from earwitness.extras import need
 from earwitness.frontends import FrontEnd, Waveform
@@ -58,6 +58,11 @@ class Wrapped(nn.Module):
     def layout(self, layer: str, shape: Sequence[int], axes: tuple[Axis, ...]) -> Layout | None:
         """Where the output `[*shape]` of a layer stands in a clip whose features have these axes."""
         return place_of(self.model.config, layer, tuple(shape), axes)
+
+    def frames(self, axes: tuple[Axis, ...]) -> Spans | None:
+        """What each frame in front of the transformer hears of a clip whose features have these axes; None for other models."""
+        rows = rows_of(self.model.config, axes)
+        return rows[0][0] if rows else None
 
 
 def hugging_face(

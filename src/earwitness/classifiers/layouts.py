@@ -85,6 +85,12 @@ def layout_of(network: nn.Module, layer: str, shape: Sequence[int], axes: tuple[
     return channels_first(shape, axes) if known is None else known(layer, shape, axes)
 
 
+def frames_of(network: nn.Module, axes: tuple[Axis, ...]) -> Spans | None:
+    """What each frame of a network on samples hears, if it says so by a method `frames(axes)`."""
+    known: Callable | None = getattr(network, "frames", None)
+    return None if known is None else known(axes)
+
+
 def channels_first(shape: Sequence[int], axes: tuple[Axis, ...]) -> Layout | None:
     """`[channels, *places]`, places spread evenly; None where there are more than axes, or none."""
     places = tuple(shape[1:])

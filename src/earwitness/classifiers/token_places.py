@@ -22,7 +22,7 @@ def place_of(config: Any, layer: str, shape: Shape, axes: tuple[Axis, ...]) -> L
 
     config: of a model of transformers.
     """
-    rows = _rows(config, axes)
+    rows = rows_of(config, axes)
     if rows is not None:
         return _in_a_row(rows, layer, shape)
     grids = list(_grids(config, axes))
@@ -48,7 +48,7 @@ def _in_a_row(rows: list[tuple[Spans, int]], layer: str, shape: Shape) -> Layout
     return None
 
 
-def _rows(config: Any, axes: tuple[Axis, ...]) -> list[tuple[Spans, int]] | None:
+def rows_of(config: Any, axes: tuple[Axis, ...]) -> list[tuple[Spans, int]] | None:
     """For models of frames: each row of places that their layers may have, the last first, and how many places it has."""
     time = axes[-1]
     if hasattr(config, "conv_stride"):

@@ -2,6 +2,7 @@
 
 from earwitness.components.base import Components, DatasetMean, Factorization, Regions
 from earwitness.components.cells import Bands, Cells, Segments
+from earwitness.components.frames import Frames
 from earwitness.components.grid import Bins, Grid
 from earwitness.components.separated import Separated
 from earwitness.components.sources import HarmonicPercussive, NMFAtoms
@@ -11,7 +12,7 @@ from earwitness.components.units import Units
 from earwitness.components.words import Words
 
 FACTORIZATIONS = (
-    *(Grid, Bins, Superpixels, Segments, Bands, Cells, Words),
+    *(Grid, Bins, Superpixels, Segments, Bands, Cells, Frames, Words),
     *(HarmonicPercussive, NMFAtoms, Stems, Separated, Units),
 )
 
@@ -23,6 +24,7 @@ __all__ = [
     "Components",
     "DatasetMean",
     "Factorization",
+    "Frames",
     "Grid",
     "HarmonicPercussive",
     "NMFAtoms",

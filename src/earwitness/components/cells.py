@@ -81,36 +81,56 @@ def _assign(places: Axis, wanted: Axis) -> tuple[Axis, np.ndarray]:
 
 
 @dataclass(frozen=True, eq=False)
-class Cut(Factorization):
-    """A cut along time or frequency or both, of the waveform or of what the network eats."""
+class OfSound(Factorization):
+    """A cut into pieces of sound; what the network is given of them stands at its `stage`, "waveform" or "features"."""
 
     stage: str = field(default="waveform", kw_only=True)
+
+    def checked(self, clip: Audio | Tensor) -> Audio:
+        """The clip, if it is a sound; `UsageError` otherwise, and for an unknown stage."""
+        if self.stage not in ("waveform", "features"):
+            raise unknown("stage for time and frequency", self.stage, ("waveform", "features"))
+        if not isinstance(clip, Audio):
+            raise UsageError("seconds and hertz need a front end: cut ready features with Grid or Bins")
+        return clip
+
+    def pieces(
+        self,
+        classifier: Classifier,
+        clip: Audio,
+        frequency: Axis | None,
+        time: Axis | None,
+        windows: Sequence[tuple[int, np.ndarray]] | None = None,
+    ) -> Pieces:
+        """Bands times segments of sound, as they are, or as a network on samples is given them. windows: see `Pieces`."""
+        baselines, note = baseline_sounds(self.baseline, classifier, clip)
+        sounds, grounds = (_split(samples, clip.sample_rate, frequency) for samples in (clip.samples, baselines))
+        found = Pieces(clip, sounds, baselines, grounds, frequency, time, note, windows=windows)
+        if self.stage == "waveform":
+            return found
+        x, eaten = (
+            classifier.at("features", samples, clip.samples[None]) for samples in (clip.samples[None], baselines)
+        )
+        parts, grounds = (_split(samples, clip.sample_rate, frequency) for samples in (x[0], eaten))
+        return found.standardised(x[0], eaten, parts, grounds)
+
+
+@dataclass(frozen=True, eq=False)
+class Cut(OfSound):
+    """A cut along time or frequency or both, of the waveform or of what the network eats."""
 
     @abstractmethod
     def _axes(self, audio: Audio) -> tuple[Axis | None, Axis | None]:
         """The frequency and the time axis to cut along; None for one that is not cut."""
 
     def __call__(self, classifier: Classifier, clip: Audio | Tensor) -> Components:
-        if self.stage not in ("waveform", "features"):
-            raise unknown("stage for time and frequency", self.stage, ("waveform", "features"))
-        if not isinstance(clip, Audio):
-            raise UsageError("seconds and hertz need a front end: cut ready features with Grid or Bins")
-        frequency, time = self._axes(clip)
-        samples_are_eaten = isinstance(classifier.frontend, Waveform)
-        if self.stage == "features" and not samples_are_eaten:
-            return _regions(self, classifier, clip, frequency, time)
-        if frequency is not None and not _filled(clip.sample_rate, frequency):
+        audio = self.checked(clip)
+        frequency, time = self._axes(audio)
+        if self.stage == "features" and not isinstance(classifier.frontend, Waveform):
+            return _regions(self, classifier, audio, frequency, time)
+        if frequency is not None and not _filled(audio.sample_rate, frequency):
             raise UsageError(f"some of {frequency.size} bands are narrower than the STFT can tell apart: ask for fewer")
-        baselines, note = baseline_sounds(self.baseline, classifier, clip)
-        sounds, grounds = (_split(samples, clip.sample_rate, frequency) for samples in (clip.samples, baselines))
-        pieces = Pieces(clip, sounds, baselines, grounds, frequency, time, note)
-        if self.stage == "waveform":
-            return pieces
-        x, eaten = (
-            classifier.at("features", samples, clip.samples[None]) for samples in (clip.samples[None], baselines)
-        )
-        parts, grounds = (_split(samples, clip.sample_rate, frequency) for samples in (x[0], eaten))
-        return pieces.standardised(x[0], eaten, parts, grounds)
+        return self.pieces(classifier, audio, frequency, time)
 
 
 def segments(audio: Audio, seconds: float | None, count: int | None, edges: Sequence[float] | None) -> Axis:

@@ -7,6 +7,7 @@ unity with raised-cosine cross-fades of 20 ms.
 """
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ class Pieces(Components):
     sounds: `[sounds, time]`, adding up to the clip.  grounds: `[K, sounds, time]`, each baseline shared out in the same way.
     source: the axis of the sounds; None for the whole clip as one.  time: the axis of the segments; None for one.
     done: what was done to get the sounds, for the provenance.
+    windows: of the segments, each its first sample and its weights from there on; by default cross-fades between them.
     """
 
     stage = "waveform"
@@ -40,16 +42,14 @@ class Pieces(Components):
         time: Axis | None,
         note: str,
         done: tuple[str, ...] = (),
+        windows: Sequence[tuple[int, np.ndarray]] | None = None,
     ) -> None:
         self.x, self.baselines, self.note, self.done = audio.samples, baselines, note, done
         self.axes = tuple(axis for axis in (source, time) if axis is not None)
         self.source, self.sounds, self.parts, self.differences = source, sounds, sounds, sounds - grounds
-        positions = audio.start + (np.arange(len(audio.samples)) + 0.5) / audio.sample_rate
-        windows = np.ones((1, len(positions))) if time is None else partition(time.edges, positions, RAMP["time"])
-        if not windows.any(1).all():
-            raise UsageError("the clip cannot be cut into segments that hold no sample: make them longer")
-        self.spans = [(int(w.nonzero()[0][0]), int(w.nonzero()[0][-1]) + 1) for w in windows]
-        self.windows = torch.from_numpy(windows).float().to(audio.samples.device)
+        windows = _faded(audio, time) if windows is None else windows
+        self.spans = [(first, first + len(window)) for first, window in windows]
+        self.windows = [torch.from_numpy(window).float().to(audio.samples.device) for _, window in windows]
 
     def standardised(
         self,
@@ -72,15 +72,15 @@ class Pieces(Components):
         if self.source is not None:
             what = "frequency bands" if self.source.name == "frequency" else "sounds that are heard at the same time"
             raise UsageError(
-                f"a map over the samples of a waveform says nothing about {what}: use components=Segments(...), "
-                'or stage="features"'
+                f"a map over the samples of a waveform says nothing about {what}: use components=Segments(...), or, in front of "
+                'a spectrogram, stage="features"'
             )
-        return self.windows @ values
+        return torch.stack([w @ values[a:b] for w, (a, b) in zip(self.windows, self.spans, strict=True)])
 
     def gathered(self, slope: Float[Tensor, "time"]) -> Float[Tensor, "*shape"]:
         """`[*shape]`: the sum over time of each piece times a slope."""
-        spans = enumerate(self.spans)
-        found = [self.parts[:, a:b] @ (self.windows[index, a:b] * slope[a:b]) for index, (a, b) in spans]
+        spans = zip(self.windows, self.spans, strict=True)
+        found = [self.parts[:, a:b] @ (window * slope[a:b]) for window, (a, b) in spans]
         return torch.stack(found, 1).reshape(self.shape)
 
     def sound(self, mask: Float[Tensor, "*shape"]) -> Float[Tensor, "time"]:
@@ -92,7 +92,17 @@ class Pieces(Components):
         """Segment by segment, since each reaches over a small part of the clip."""
         masks = masks.reshape(len(masks), len(sounds), len(self.windows))
         mixed = sounds.new_zeros(len(masks), sounds.shape[-1])
-        for index, (first, last) in enumerate(self.spans):
-            segment = sounds[:, first:last] * self.windows[index, first:last]
+        for index, (window, (first, last)) in enumerate(zip(self.windows, self.spans, strict=True)):
+            segment = sounds[:, first:last] * window
             mixed[:, first:last] += masks[:, :, index] @ segment
         return mixed
+
+
+def _faded(audio: Audio, time: Axis | None) -> list[tuple[int, np.ndarray]]:
+    """Windows of segments: their first samples, and their weights; of all samples they sum to 1."""
+    positions = audio.start + (np.arange(len(audio.samples)) + 0.5) / audio.sample_rate
+    windows = np.ones((1, len(positions))) if time is None else partition(time.edges, positions, RAMP["time"])
+    if not windows.any(1).all():
+        raise UsageError("the clip cannot be cut into segments that hold no sample: make them longer")
+    places = [np.flatnonzero(window) for window in windows]
+    return [(int(at[0]), window[at[0] : at[-1] + 1]) for at, window in zip(places, windows, strict=True)]
