@@ -6,23 +6,40 @@ with failures; 5 a verdict that was not to be (`--fail-on`); 130 interrupted.
 Nothing heavy is imported before a command runs, so that `earwitness --help` answers at once.
 """
 
-import json
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 import earwitness
-from earwitness.errors import EarwitnessError, UsageError
+from earwitness.cli.speaking import (
+    COMPONENTS_HELP,
+    EPILOG,
+    METHOD_HELP,
+    UNTIL_HELP,
+    Baseline,
+    Clip,
+    Device,
+    Jobs,
+    Json,
+    Model,
+    Out,
+    Quiet,
+    Seed,
+    Target,
+    errors,
+    print_json,
+    remark,
+    telling,
+    watching,
+)
+from earwitness.cli.studying import study
+from earwitness.errors import UsageError
 
-EPILOG = "Exit codes: 0 ok, 2 usage, 3 bad input or model, 4 finished with failures, 5 --fail-on, 130 interrupted."
 app = typer.Typer(
     name="earwitness",
     help="Explain any audio classifier, hear the explanation, and cross-examine it.",
@@ -31,81 +48,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-study = typer.Typer(
-    name="study", help="Published studies, each run as one command.", no_args_is_help=True, epilog=EPILOG
-)
 app.add_typer(study)
-errors = Console(stderr=True, highlight=False)
-
-Clip = Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg, mp3, ...")]
-Model = Annotated[Path, typer.Option("--model", "-m", help="The folder of a classifier.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; made if it is not there.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks; errors are still told.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Target = Annotated[str | None, typer.Option(help='A label, or "a - b"; the predicted label if left out.')]
-Baseline = Annotated[
-    str | None,
-    typer.Option(
-        help="What replaces a component: silence, noise, zero, uniform, shuffle, mean, minimum, blur, a sound file, or a "
-        "folder of them, for the mean over them."
-    ),
-]
-Quick = Annotated[bool, typer.Option("--quick", help="A small run, in a minute or two, to see that everything works.")]
-Jobs = Annotated[int, typer.Option(min=1, help="Processes that compute.")]
-METHOD_HELP = "A method with its options: sobol, sobol:designs=64, saliency, ... (`earwitness methods` lists them)."
-UNTIL_HELP = (
-    "When a sampling method stops: rank=0.95, precision=0.1, evaluations=20000, seconds=30; the first that is reached."
-)
-COMPONENTS_HELP = (
-    "How to cut the clip: grid:8,8, cells:bands=12,seconds=0.2, segments:0.1, words:phones.csv, stems:folder, ... "
-    "(`earwitness methods` lists them)."
-)
 
 
 def main() -> None:
     """The entry point of the console script."""
     app()
-
-
-@contextmanager
-def telling() -> Iterator[None]:
-    """Errors as one message on stderr and an exit code, never as a traceback."""
-    try:
-        yield
-    except EarwitnessError as error:
-        errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
-        raise typer.Exit(error.exit_code) from error
-    except KeyboardInterrupt as interrupt:
-        errors.print("interrupted")
-        raise typer.Exit(130) from interrupt
-    except BrokenPipeError as error:  # the reader of our output went away
-        sys.stderr.close()
-        raise typer.Exit(0) from error
-    except OSError as error:
-        errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
-        raise typer.Exit(3) from error
-
-
-@contextmanager
-def watching(quiet: bool) -> Iterator[None]:
-    """A bar on stderr while the model is asked."""
-    from earwitness.progress_bars import progress
-
-    with nullcontext() if quiet else progress(console=errors):
-        yield
-
-
-def remark(text: str, quiet: bool) -> None:
-    """A line on stderr."""
-    if not quiet:
-        errors.print(escape(text), soft_wrap=True)
-
-
-def print_json(record: dict[str, Any]) -> None:
-    """One JSON object on stdout."""
-    print(json.dumps(record, allow_nan=False))
 
 
 def _version(asked: bool) -> None:
@@ -342,58 +290,3 @@ def demo_command(
         if not as_json:
             print("\n".join(record["story"]))
         show([explanation], record, out, as_json)
-
-
-@study.command("sobol-lab", epilog=EPILOG)
-def sobol_lab_command(
-    out: Out = Path("sobol-lab"),
-    quick: Quick = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 225,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """A course on Sobol attribution for audio: its steps run, its questions answered with measurements.
-
-    The folder holds README.md with its pictures, tables (CSV) and sounds. Each section is written when it is done.
-    """
-    with telling(), watching(quiet):
-        from earwitness.studies import sobol_lab
-
-        settings = sobol_lab.settings_for(quick, seed)
-        found = sobol_lab.chapters(settings, lambda line: remark(line, quiet))
-        record = {"study": "sobol-lab", "seed": seed, "quick": quick, "out": str(out)}
-        write_study(sobol_lab.front_page(settings), found, record, as_json)
-
-
-@study.command("truth", epilog=EPILOG)
-def truth_command(
-    out: Out = Path("truth"), quick: Quick = False, seed: Seed = 0, jobs: Jobs = 1, as_json: Json = False, quiet: Quiet = False,
-    data: Annotated[Path | None, typer.Option(envvar="EARWITNESS_DATA", help="The folder of the recordings.")] = None,
-) -> None:  # fmt: skip
-    """All methods on clips whose true cause is known, since it was planted. The same command goes on where it was stopped."""
-    with telling():
-        from earwitness.progress_bars import bar
-        from earwitness.studies import truth
-
-        with nullcontext(None) if quiet else bar("explaining", errors) as advance:
-            found = truth.run_words(out, quick, seed or 0, data, jobs, lambda line: remark(line, quiet), advance)
-        write_study(found.page, found.sections, found.record, as_json)
-        if found.record["failures"]:
-            raise typer.Exit(4)
-
-
-def write_study(front: Any, sections: Any, record: dict[str, Any], as_json: bool) -> None:
-    """The sections of a study as they come, into the folder of its record; their answers on stdout."""
-    from earwitness.reports.folders import write_folder
-
-    done = list(write_folder(front, sections, Path(record["out"])))
-    answers = {section.name.split("-")[0]: section.answer for section in done if section.answer}
-    lines = [
-        *(f"{name}: {answer}" for name, answer in answers.items()),
-        f"the page: {Path(record['out']) / 'README.md'}",
-    ]
-    print(json.dumps({**record, "answers": answers}, allow_nan=False) if as_json else "\n".join(lines))
-
-
-if __name__ == "__main__":
-    main()

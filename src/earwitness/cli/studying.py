@@ -1,0 +1,65 @@
+"""The studies as commands: `earwitness study NAME`."""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from earwitness.cli.speaking import EPILOG, Jobs, Json, Out, Quick, Quiet, Seed, errors, remark, telling, watching
+
+study = typer.Typer(
+    name="study", help="Published studies, each run as one command.", no_args_is_help=True, epilog=EPILOG
+)
+
+
+@study.command("sobol-lab", epilog=EPILOG)
+def sobol_lab_command(
+    out: Out = Path("sobol-lab"),
+    quick: Quick = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 225,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """A course on Sobol attribution for audio: its steps run, its questions answered with measurements.
+
+    The folder holds README.md with its pictures, tables (CSV) and sounds. Each section is written when it is done.
+    """
+    with telling(), watching(quiet):
+        from earwitness.studies import sobol_lab
+
+        settings = sobol_lab.settings_for(quick, seed)
+        found = sobol_lab.chapters(settings, lambda line: remark(line, quiet))
+        record = {"study": "sobol-lab", "seed": seed, "quick": quick, "out": str(out)}
+        write_study(sobol_lab.front_page(settings), found, record, as_json)
+
+
+@study.command("truth", epilog=EPILOG)
+def truth_command(
+    out: Out = Path("truth"), quick: Quick = False, seed: Seed = 0, jobs: Jobs = 1, as_json: Json = False, quiet: Quiet = False,
+    data: Annotated[Path | None, typer.Option(envvar="EARWITNESS_DATA", help="The folder of the recordings.")] = None,
+) -> None:  # fmt: skip
+    """All methods on clips whose true cause is known, since it was planted. The same command goes on where it was stopped."""
+    with telling():
+        from earwitness.progress_bars import bar
+        from earwitness.studies import truth
+
+        with nullcontext(None) if quiet else bar("explaining", errors) as advance:
+            found = truth.run_words(out, quick, seed or 0, data, jobs, lambda line: remark(line, quiet), advance)
+        write_study(found.page, found.sections, found.record, as_json)
+        if found.record["failures"]:
+            raise typer.Exit(4)
+
+
+def write_study(front: Any, sections: Any, record: dict[str, Any], as_json: bool) -> None:
+    """The sections of a study as they come, into the folder of its record; their answers on stdout."""
+    from earwitness.reports.folders import write_folder
+
+    done = list(write_folder(front, sections, Path(record["out"])))
+    answers = {section.name.split("-")[0]: section.answer for section in done if section.answer}
+    lines = [
+        *(f"{name}: {answer}" for name, answer in answers.items()),
+        f"the page: {Path(record['out']) / 'README.md'}",
+    ]
+    print(json.dumps({**record, "answers": answers}, allow_nan=False) if as_json else "\n".join(lines))
