@@ -159,16 +159,17 @@ def test_axes_cover_the_frames_that_see_the_clip(name, samples):
     frontend = EVERY[name]
     x = frontend(noise(samples))
     frequency, time = frontend.axes(samples)
-    assert (frequency.size, time.size) == tuple(x.shape[2:])
     limit = 8000 if name == "whisper" else 400 + 160 * (x.shape[3] - 1)
+    behind = int(name == "whisper" and time.size < 50)  # one column, which hears nothing
+    assert (frequency.size, time.size + behind) == tuple(x.shape[2:])
     last = min(samples, limit) - 1
     if name != "whisper":
         last -= (last + 1 - 400) % 160  # what is left over belongs to no frame
         np.testing.assert_allclose(time.edges[-1] * RATE, last + 1)
     powers = [column_powers(frontend, samples, at) for at in (0, last)]
     assert powers[0][0] > 0
-    silent = name == "whisper" and samples < limit - 200  # one column more, which hears nothing
-    assert np.flatnonzero(powers[1])[-1] == time.size - 1 - silent
+    assert np.flatnonzero(powers[1])[-1] == time.size - 1
+    assert time.edges[-1] * RATE == pytest.approx(min(samples, limit) if name == "whisper" else last + 1)
 
 
 def column_powers(frontend, samples, at):
@@ -206,9 +207,9 @@ def test_axes_by_hand():
 
     assert borders(ew.SeamlessMel(), 800) == [0, 280, 440, 720]
     assert borders(ew.ASTMel(max_frames=2), 800) == [0, 280, 560]
-    assert borders(ew.WhisperMel(), 280) == [0, 80, 240, 400, 560], "frame 3 hears nothing"
-    assert borders(ew.WhisperMel(), 300) == [0, 80, 240, 400, 560, 720], "frame 3 sees samples 281 and on"
-    assert borders(ew.WhisperMel(duration=1), 50000)[-2:] == [15760, 15920]
+    assert borders(ew.WhisperMel(), 280) == [0, 80, 240, 280]
+    assert borders(ew.WhisperMel(), 300) == [0, 80, 240, 270, 300], "frame 3 sees samples 281 and on, and no more"
+    assert borders(ew.WhisperMel(duration=1), 50000)[-2:] == [15760, 16000]
     low, high = (ew.ASTMel().axes(16000)[0].edges[place] for place in (0, -1))
     assert (low, high) == (20, 8000)
     assert ew.WhisperMel(sample_rate=8000).axes(16000)[0].edges[-1] == 8000, "rows above Nyquist are there, and silent"

@@ -6,10 +6,11 @@ architecture has to be given, since code is never loaded from a folder.
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -27,8 +28,14 @@ FORMAT = 1
 
 
 def save_classifier(classifier: Classifier, folder: str | os.PathLike, card: str) -> None:
-    """Write a classifier; `card` is the text of its model card (what it was trained on, how well it does, credit)."""
+    """Write a classifier; `card` is the text of its model card (what it was trained on, how well it does, credit).
+
+    A Hugging Face model is written as transformers does; its folder appears whole or not at all.
+    """
     folder = Path(folder)
+    if hasattr(classifier.network, "save_pretrained"):
+        _save_pretrained(classifier, folder, card)
+        return
     config = {
         "format": FORMAT,
         "network": _described(classifier.network),
@@ -45,6 +52,21 @@ def save_classifier(classifier: Classifier, folder: str | os.PathLike, card: str
         _whole(folder / "config.json", lambda part: part.write_text(json.dumps(config, indent=2) + "\n"))
     except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot write the classifier to {folder}: {error}") from error
+
+
+def _save_pretrained(classifier: Classifier, folder: Path, card: str) -> None:
+    part = folder.with_name(f".{folder.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        cast(Any, classifier.network).save_pretrained(part)
+        (part / "README.md").write_text(card)
+        shutil.rmtree(folder, ignore_errors=True)
+        part.replace(folder)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"cannot write the classifier to {folder}: {error}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def load_classifier(folder: str | os.PathLike, network: nn.Module | None = None, device: str = "auto") -> Classifier:

@@ -59,6 +59,19 @@ class Wrapped(nn.Module):
         """Where the output `[*shape]` of a layer stands in a clip whose features have these axes."""
         return place_of(self.model.config, layer, tuple(shape), axes)
 
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the model and its extractor as transformers does. Raises `ModelError` for what it has no form for."""
+        frontend = self._frontend[0]
+        if self.head is not None or not isinstance(frontend, Waveform):
+            raise ModelError(
+                "only a whole model on samples can be saved with its extractor: use model.save_pretrained(folder)"
+            )
+        cast(Any, self.model).save_pretrained(folder)
+        extractor = transformers.Wav2Vec2FeatureExtractor(
+            sampling_rate=frontend.sample_rate, do_normalize=frontend.standardise
+        )
+        extractor.save_pretrained(folder)
+
     def frames(self, axes: tuple[Axis, ...]) -> Spans | None:
         """What each frame in front of the transformer hears of a clip whose features have these axes; None for other models."""
         rows = rows_of(self.model.config, axes)

@@ -1,13 +1,28 @@
 """The studies as commands: `earwitness study NAME`."""
 
 import json
+import shlex
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from earwitness.cli.speaking import EPILOG, Jobs, Json, Out, Quick, Quiet, Seed, errors, remark, telling, watching
+from earwitness.cli.speaking import (
+    EPILOG,
+    Jobs,
+    Json,
+    Out,
+    Quick,
+    Quiet,
+    Seed,
+    Target,
+    errors,
+    remark,
+    telling,
+    watching,
+)
 
 study = typer.Typer(
     name="study", help="Published studies, each run as one command.", no_args_is_help=True, epilog=EPILOG
@@ -50,6 +65,33 @@ def truth_command(
         write_study(found.page, found.sections, found.record, as_json)
         if found.record["failures"]:
             raise typer.Exit(4)
+
+
+@study.command("wavlm", epilog=EPILOG)
+def wavlm_command(
+    out: Out = Path("wavlm"), quick: Quick = False, seed: Seed = 0, jobs: Jobs = 1, as_json: Json = False, quiet: Quiet = False,
+    data: Annotated[Path | None, typer.Option(
+        envvar="EARWITNESS_DATA", help="The folder of the recordings; with --model your own, or one recording.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Explain this model: its folder, or an id.")] = None,
+    head: Annotated[Path | None, typer.Option(help="With --model: the weights of a classifier head for a backbone.")] = None,
+    labels: Annotated[str | None, typer.Option(help="The classes of --head: happy,sad,...")] = None,
+    target: Target = None,
+    limit: Annotated[int, typer.Option(min=1, help="With --model: only so many recordings.")] = 100,
+    layer: Annotated[int | None, typer.Option(min=0, help="A transformer layer, from 0, whose neurons are explained.")] = None,
+) -> None:  # fmt: skip
+    """GradientSHAP for WavLM: frames and neurons of spoken words, checked. The same command goes on where it was stopped."""
+    with telling():
+        from earwitness.progress_bars import bar
+        from earwitness.studies import wavlm
+
+        with nullcontext(None) if quiet else bar("explaining", errors) as advance:
+            front, sections = wavlm.from_words(
+                out, data, quick, seed or 0, model=model, head=head, labels=labels, target=target, limit=limit, layer=layer,
+                jobs=jobs, say=lambda line: remark(line, quiet), progress=advance,
+                command=shlex.join(["earwitness", *sys.argv[1:]]),
+            )  # fmt: skip
+            record = {"study": "wavlm", "seed": seed or 0, "quick": quick, "out": str(out), "model": model}
+            write_study(front, sections, record, as_json)
 
 
 def write_study(front: Any, sections: Any, record: dict[str, Any], as_json: bool) -> None:

@@ -92,6 +92,7 @@ class Regions(Components):
 
     x: `[..., *places]`.  groups: for each of the places' dimensions the component of each place, or None where that
     dimension is not cut.  axes: of the dimensions that are cut.
+    columns: how many of the last dimension's places lie in the clip; those behind stay as they are in it. None for all.
     """
 
     def __init__(
@@ -102,18 +103,27 @@ class Regions(Components):
         axes: tuple[Axis, ...],
         groups: tuple[Tensor | None, ...],
         note: str,
+        columns: int | None = None,
     ) -> None:
-        self.stage, self.x, self.baselines, self.axes, self.groups, self.note = stage, x, baselines, axes, groups, note
+        self.stage, self.x, self.axes, self.groups, self.note = stage, x, axes, groups, note
+        self.columns = x.shape[-1] if columns is None else columns
+        self.baselines = torch.cat([baselines[..., : self.columns], self._behind(len(baselines))], -1)
+
+    def _behind(self, rows: int) -> Float[Tensor, "rows *x"]:
+        """What lies behind the clip, once for each row."""
+        return self.x[..., self.columns :].expand(rows, *[-1] * self.x.ndim)
 
     def mix(self, masks: Float[Tensor, "batch *shape"], baseline: int = 0) -> Float[Tensor, "batch *x"]:
         for axis, group in enumerate(group for group in self.groups if group is not None):
             masks = masks.index_select(axis + 1, group)
         places = [1 if group is None else len(group) for group in self.groups]
         masks = masks.reshape(len(masks), *[1] * (self.x.ndim - len(places)), *places)
-        ground = self.baselines[baseline]
-        return torch.addcmul(ground, masks, self.x - ground)
+        ground, x = self.baselines[baseline][..., : self.columns], self.x[..., : self.columns]
+        mixed = torch.addcmul(ground, masks, x - ground)
+        return mixed if self.columns == self.x.shape[-1] else torch.cat([mixed, self._behind(len(mixed))], -1)
 
     def collect(self, values: Float[Tensor, "*x"]) -> Float[Tensor, "*shape"]:
+        values = values[..., : self.columns]
         values = values.reshape(-1, *values.shape[-len(self.groups) :]).sum(0)
         cut = {i: group for i, group in enumerate(self.groups) if group is not None}
         for axis, (dimension, group) in zip(self.axes, cut.items(), strict=True):

@@ -81,10 +81,18 @@ def baseline_sounds(
 
 
 def baseline_features(
-    baseline: Baseline, classifier: Classifier, clip: Audio | Tensor, stage: str, x: Float[Tensor, "*x"]
+    baseline: Baseline,
+    classifier: Classifier,
+    clip: Audio | Tensor,
+    stage: str,
+    x: Float[Tensor, "*x"],
+    columns: int | None = None,
 ) -> tuple[Float[Tensor, "baselines *x"], str]:
-    """`[K, *x]` and their description, at a stage where the clip is `x` `[*x]`."""
-    made = [_feature(kind, classifier, clip, stage, x) for kind in _kinds(baseline, classifier)]
+    """`[K, *x]` and their description, at a stage where the clip is `x` `[*x]`.
+
+    columns: how many of the last dimension's places lie in the clip; pictures are made of these alone, and are `[*x]` all the same.
+    """
+    made = [_feature(kind, classifier, clip, stage, x, columns) for kind in _kinds(baseline, classifier)]
     return torch.stack([b for b, _ in made]), ", ".join(dict.fromkeys(note for _, note in made))
 
 
@@ -96,10 +104,12 @@ def _kinds(baseline: Baseline, classifier: Classifier) -> tuple | list:
 
 
 def _feature(
-    kind, classifier: Classifier, clip: Audio | Tensor, stage: str, x: Float[Tensor, "*x"]
+    kind, classifier: Classifier, clip: Audio | Tensor, stage: str, x: Float[Tensor, "*x"], columns: int | None
 ) -> tuple[Float[Tensor, "*x"], str]:
     if isinstance(kind, str) and kind in (*MAPS, *DRAWN):
-        return (_map(kind, x), MAPS[kind]) if kind in MAPS else (drawn(kind, x), DRAWN[kind])
+        inside, behind = x[..., :columns], x[..., x.shape[-1] if columns is None else columns :]
+        picture = _map(kind, inside) if kind in MAPS else drawn(kind, inside)
+        return torch.cat([picture, behind], -1), (MAPS | DRAWN)[kind]
     if isinstance(kind, DatasetMean):
         return _dataset_mean(kind, classifier, clip, stage, x), f"each frequency's mean over {len(kind.clips)} clips"
     if not isinstance(clip, Audio):

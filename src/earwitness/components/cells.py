@@ -62,8 +62,9 @@ def _regions(factorization, classifier, clip, frequency: Axis | None, time: Axis
         axis, group = _assign(place, along)
         axes.append(axis)
         groups.append(torch.from_numpy(group).to(x.device))
-    baselines, note = baseline_features(factorization.baseline, classifier, clip, "features", x)
-    return Regions("features", x, baselines, tuple(axes), tuple(groups), note)
+    columns = places[-1].size
+    baselines, note = baseline_features(factorization.baseline, classifier, clip, "features", x, columns)
+    return Regions("features", x, baselines, tuple(axes), tuple(groups), note, columns)
 
 
 def _assign(places: Axis, wanted: Axis) -> tuple[Axis, np.ndarray]:

@@ -25,9 +25,10 @@ class Bins(Factorization):
         return self._regions(classifier, clip, x, [axis.coarser(axis.size) for axis in places])
 
     def _regions(self, classifier, clip, x: Tensor, cut: list) -> Regions:
-        baselines, note = baseline_features(self.baseline, classifier, clip, "features", x)
         groups = tuple(torch.from_numpy(group).to(x.device) for _, group in cut)
-        return Regions("features", x, baselines, tuple(axis for axis, _ in cut), groups, note)
+        columns = len(groups[-1])
+        baselines, note = baseline_features(self.baseline, classifier, clip, "features", x, columns)
+        return Regions("features", x, baselines, tuple(axis for axis, _ in cut), groups, note, columns)
 
 
 @dataclass(frozen=True, eq=False)

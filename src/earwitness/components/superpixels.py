@@ -41,7 +41,8 @@ class Labelled(Indexed):
         self.extents = [_extent(labels == number, places) for number in range(count)]
         names = tuple(_words(extent, places) for extent in self.extents)
         axes = (Axis("component", "index", tuple(range(count + 1)), names),)
-        index = labels.reshape(*[1] * (x.ndim - labels.ndim), *labels.shape)
+        index = torch.nn.functional.pad(labels, (0, x.shape[-1] - labels.shape[-1]), value=-1)  # behind the clip
+        index = index.reshape(*[1] * (x.ndim - labels.ndim), *index.shape)
         super().__init__("features", x, baselines, axes, index, note)
 
     def place(self, index: tuple[int, ...]) -> dict[str, list[float] | str]:
@@ -87,8 +88,9 @@ class Superpixels(Factorization):
             raise UsageError(
                 "superpixels need features over frequency and time; use Segments or Cells for a waveform model"
             )
-        labels = self.segment(x.reshape(-1, *x.shape[-2:]).mean(0).double().cpu().numpy())
-        baselines, note = baseline_features(self.baseline, classifier, clip, "features", x)
+        columns = places[-1].size
+        labels = self.segment(x.reshape(-1, *x.shape[-2:]).mean(0)[:, :columns].double().cpu().numpy())
+        baselines, note = baseline_features(self.baseline, classifier, clip, "features", x, columns)
         return Labelled(x, baselines, torch.from_numpy(labels).to(x.device), places, note)
 
     def segment(self, picture: Float[np.ndarray, "frequency time"]) -> Int[np.ndarray, "frequency time"]:

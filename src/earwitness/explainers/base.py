@@ -14,7 +14,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from earwitness.components.units import LayerParts
-from earwitness.errors import UsageError, positive, whole
+from earwitness.errors import UsageError, positive, unknown, whole
 from earwitness.explanations import Explanation
 from earwitness.naming import kebab
 from earwitness.numerics.blocks import (
@@ -28,8 +28,12 @@ from earwitness.numerics.blocks import (
     shared_out,
     stacked,
 )
+from earwitness.numerics.paths import by_level
 from earwitness.questions import AudioQuestion, Question, counting, remembering_ends
 
+PATHS = ("linear", "level")
+FLOOR = -100.0  # dB below the clip, where points that are even in level begin
+SILENT = 1e-3  # a baseline is silence where it is so far below the clip
 VAGUE = 1 / 3  # a standard error that is too large a part of its value
 
 
@@ -117,6 +121,29 @@ def of_a_layer(question: Question) -> LayerParts:
             'ew.Units("features.12")), or --components units:features.12; `earwitness layers` lists them'
         )
     return parts
+
+
+def known_path(path: str | None) -> None:
+    """`UsageError` for a way from the baseline to the clip that there is not."""
+    if path is not None and path not in PATHS:
+        raise unknown("path", path, PATHS)
+
+
+def natural_path(question: Question) -> str:
+    """How a gradient is best added up: sound that comes up out of silence is heard by its level, all else by its amplitude."""
+    if (
+        not isinstance(question, AudioQuestion)
+        or question.x.ndim > 1
+        or question.components.stage.startswith("network.")
+    ):
+        return "linear"
+    return "level" if float(question.baselines.std(-1).max()) < SILENT * float(question.x.std()) else "linear"
+
+
+def along(path: str, points: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """`[points]` of the way, spread evenly but for chance, and the weight of each: their mean is the integral."""
+    u = (np.arange(points) + rng.random(points)) / points
+    return (u, np.ones(points)) if path == "linear" else by_level(u, FLOOR)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from earwitness.errors import whole
-from earwitness.explainers.base import Budget, Sampled
+from earwitness.explainers.base import Budget, Sampled, along, known_path, natural_path
 from earwitness.numerics.blocks import Sums
 from earwitness.questions import Question
 
@@ -19,6 +19,7 @@ class ExpectedGradients(Sampled):
     """Gradients at random points between random baselines and the clip.
 
     samples: points, 2 or more.  seed: of the points and the baselines.  until: a `Budget` in place of `samples`.
+    path: as in `IntegratedGradients`; in level down to -100 dB, and a few points below.
 
     Give the question a set of clips as baselines, `Grid(8, 8, baseline=clips)`: each point draws one of them. Points of a block
     are spread evenly over the way. Shares add up to value(1) - value(0) on average; standard errors are a jackknife over blocks.
@@ -32,6 +33,7 @@ class ExpectedGradients(Sampled):
     samples: int = 200
     seed: int = 0
     until: Budget | None = None
+    path: str | None = None
 
     kind: ClassVar[str] = "share"
     per_baseline: ClassVar[bool] = False
@@ -40,6 +42,7 @@ class ExpectedGradients(Sampled):
     def __post_init__(self) -> None:
         whole(least=2, samples=self.samples)
         whole(least=0, seed=self.seed)
+        known_path(self.path)
 
     def points(self, size: int) -> int:
         return self.samples
@@ -48,13 +51,14 @@ class ExpectedGradients(Sampled):
         return 1
 
     def draw(self, question: Question, points: int, rng: np.random.Generator) -> Sums:
-        along = (np.arange(points) + rng.random(points)) / points
+        way, weights = along(self.path or natural_path(question), points, rng)
         which = rng.integers(len(question.baselines), size=points)
         total = np.zeros(question.shape)
         for number in np.unique(which):
-            for part in np.split(along[which == number], range(question.batch, points, question.batch)):
-                masks = part.reshape(-1, *[1] * len(question.shape)) * np.ones((1, *question.shape))
-                total += question.gradient(masks, int(number)).numpy().sum(0) if len(part) else 0
+            mine = np.flatnonzero(which == number)
+            for part in np.split(mine, range(question.batch, len(mine), question.batch)):
+                masks = way[part].reshape(-1, *[1] * len(question.shape)) * np.ones((1, *question.shape))
+                total += np.tensordot(weights[part], question.gradient(masks, int(number)).numpy(), 1)
         return {"gradient": total.ravel(), "points": np.array(points)}
 
     def estimate(self, question: Question, sums: Sums) -> dict[str, np.ndarray]:

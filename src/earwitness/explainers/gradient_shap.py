@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from earwitness.errors import UsageError, unknown, whole
-from earwitness.explainers.base import Budget, Sampled
+from earwitness.explainers.base import Budget, Sampled, known_path
 from earwitness.numerics.blocks import Sums
 from earwitness.questions import Question
 
 REFERENCES = ("baselines", "gaussian")
+WEIGHTS = ("difference", "input")
 NUMBERS = 2**20  # of noise that are drawn at once: 8 MB
 
 
@@ -29,6 +30,8 @@ class GradientSHAP(Sampled):
     noise: standard deviation of the noise on the clip, as a share of the clip's own standard deviation; 0 for none.
     references: "baselines", those of the question, one drawn for each point; "gaussian": noise with the clip's mean and standard
         deviation, as in a published study of WavLM.
+    weight: "difference" to the reference; "input", as in that study: the gradient times the input, which adds up to nothing.
+    path: as in `IntegratedGradients`; in level down to -100 dB, and a few points below. From Gaussian references always linear.
 
     With the question's baselines, shares add up to value(1) - value(0), on average (and with noise nearly). With "gaussian"
     references they add up to the score's mean distance from them, which is no total of this question: values are then effects.
@@ -44,6 +47,8 @@ class GradientSHAP(Sampled):
     seed: int = 0
     noise: float = 0.0
     references: str = "baselines"
+    weight: str = "difference"
+    path: str | None = None
     until: Budget | None = None
 
     kind: ClassVar[str] = "share"
@@ -57,9 +62,17 @@ class GradientSHAP(Sampled):
             raise UsageError(f"noise is a share of the clip's standard deviation, 0 or more, not {self.noise!r}")
         if self.references not in REFERENCES:
             raise unknown("kind of references", self.references, REFERENCES)
-        if self.references == "gaussian":
+        if self.weight not in WEIGHTS:
+            raise unknown("weight of a gradient", self.weight, WEIGHTS)
+        known_path(self.path)
+        if self.references == "gaussian" or self.weight == "input":
             object.__setattr__(self, "kind", "effect")
             object.__setattr__(self, "axioms", ("dummy",))
+
+    @classmethod
+    def published(cls, seed: int = 0) -> "GradientSHAP":
+        """The form of the study of WavLM: 50 Gaussian references, the gradient times the input."""
+        return cls(seed=seed, references="gaussian", weight="input")
 
     def points(self, size: int) -> int:
         return self.samples
@@ -75,7 +88,9 @@ class GradientSHAP(Sampled):
             references = self._references(question, len(part), rng)
             way = self._noisy(question.x, len(part), rng) - references
             a = torch.from_numpy(part).to(way).reshape(-1, *[1] * question.x.ndim)
-            total += (question.slope(references + a * way) * way).sum(0)
+            total += (question.slope(references + a * way) * (way if self.weight == "difference" else question.x)).sum(
+                0
+            )
         return {"share": question.collect(total).double().cpu().numpy().ravel(), "points": np.array(points)}
 
     def estimate(self, question: Question, sums: Sums) -> dict[str, np.ndarray]:

@@ -16,12 +16,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from earwitness.errors import UsageError, unknown, whole
-from earwitness.explainers.base import Attribution, Explainer
-from earwitness.questions import AudioQuestion, Question
-
-PATHS = ("linear", "level")
-SILENT = 1e-3  # a baseline is silence where it is so far below the clip
+from earwitness.errors import UsageError, whole
+from earwitness.explainers.base import Attribution, Explainer, known_path, natural_path
+from earwitness.questions import Question
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,7 @@ class IntegratedGradients(Explainer):
 
     def __post_init__(self) -> None:
         whole(least=2, steps=self.steps)
-        if self.path is not None and self.path not in PATHS:
-            raise unknown("path", self.path, PATHS)
+        known_path(self.path)
         if not self.floor < 0:
             raise UsageError(f"the floor of a path in level is in dB below the clip, less than 0, not {self.floor!r}")
 
@@ -73,20 +69,9 @@ class IntegratedGradients(Explainer):
     def _points(self, question: Question) -> tuple[np.ndarray, np.ndarray]:
         """`[points]` in (0, 1), and the weight of each."""
         nodes, weights = np.polynomial.legendre.leggauss(self.steps)
-        if (self.path or _natural(question)) == "linear":
+        if (self.path or natural_path(question)) == "linear":
             return (nodes + 1) / 2, weights / 2
         level, lowest = self.floor * (1 - nodes) / 2, 10 ** (self.floor / 20)
         amplitude = 10 ** (level / 20)
         slope = -self.floor / 2 * np.log(10) / 20 * amplitude
         return np.append(lowest / 2, amplitude), np.append(lowest, weights * slope)
-
-
-def _natural(question: Question) -> str:
-    """Sound that comes up out of silence is heard by its level."""
-    if (
-        not isinstance(question, AudioQuestion)
-        or question.x.ndim > 1
-        or question.components.stage.startswith("network.")
-    ):
-        return "linear"
-    return "level" if float(question.baselines.std(-1).max()) < SILENT * float(question.x.std()) else "linear"

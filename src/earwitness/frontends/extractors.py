@@ -14,7 +14,7 @@ The extractors of transformers answer with numpy arrays, where every gradient en
 features (`[B, 1, frequency, time]`, lowest frequency first) out as the model takes them.
 
 Some extractors fill up or cut the clip to a fixed length. The features stop where the clip does: what is filled up is no part of
-the explanation, and `model_inputs` adds it.
+the explanation, and `model_inputs` adds it. Whisper's have one column behind their axes, the clip's own silence, to do it with.
 
 Source: the extractors and `audio_utils.spectrogram` of transformers 5; for AST and Seamless they follow Kaldi's filterbank.
 Differs: transformers itself is not needed here.
@@ -93,14 +93,15 @@ class Silence(nn.Module):
         super().__init__()
         self.n_fft, self.hop_length, self.longest = n_fft, hop_length, longest
 
-    def frames(self, n_samples: int) -> int:
-        """How many there are, that one among them."""
-        # the window is 0 at its first sample, so that frame k sees k hop_length - n_fft/2 + 1 and what follows
-        heard = 1 + (min(n_samples, self.longest) - 2 + self.n_fft // 2) // self.hop_length
-        return min(heard + 1, self.longest // self.hop_length)
+    def heard(self, n_samples: int) -> int:
+        """How many frames hear something of the clip: frame k hears k hop_length - n_fft/2 + 1 and what follows."""
+        return min(
+            1 + (min(n_samples, self.longest) - 2 + self.n_fft // 2) // self.hop_length, self.longest // self.hop_length
+        )
 
     def forward(self, x: Float[Tensor, "batch time"]) -> Float[Tensor, "batch longer"]:
-        return F.pad(x, (0, self.frames(x.shape[-1]) * self.hop_length - x.shape[-1]))
+        frames = min(self.heard(x.shape[-1]) + 1, self.longest // self.hop_length)
+        return F.pad(x, (0, frames * self.hop_length - x.shape[-1]))
 
 
 class StandardiseBands(PerClip):
@@ -229,12 +230,17 @@ class WhisperMel(FrontEnd):
         self.n_fft, self.hop_length, self.n_mels, self.duration = n_fft, hop_length, n_mels, duration
 
     def axes(self, n_samples: int) -> tuple[Axis, ...]:
-        """Frequency (one place a band), and time: each place reaches half a hop either side of its frame's middle.
+        """Frequency (one place a band), and time: each place reaches half a hop either side of its frame's middle, the last to
+        the clip's end. What hears the end at the rim of its window has the end of the time before it.
 
-        The last frames, which hear the clip's end at the rim of their window, and then nothing, lie behind it.
+        One column of the features lies behind: it hears nothing.
         """
-        ends = (np.arange(cast(Silence, self.length).frames(n_samples)) + 0.5) * self.hop_length
-        return _axes(mel_edges(self.n_mels, 0.0, 8000.0, "slaney"), np.array([0, *ends]) / self.sample_rate)
+        length = cast(Silence, self.length)
+        end = min(n_samples, length.longest)
+        edges = np.array([0, *(np.arange(1, length.heard(n_samples)) - 0.5) * self.hop_length])
+        inside = edges[edges < end]
+        rim = np.linspace(inside[-1], end, len(edges) - len(inside) + 2)[1:]
+        return _axes(mel_edges(self.n_mels, 0.0, 8000.0, "slaney"), np.array([*inside, *rim]) / self.sample_rate)
 
 
 def from_extractor(extractor) -> FrontEnd:
