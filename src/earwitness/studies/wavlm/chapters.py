@@ -1,0 +1,285 @@
+"""The sections of the study: what the model has learnt, which frames and neurons it goes by, and whether that is true."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from earwitness.components import Frames, Words
+from earwitness.data.readers import Clip
+from earwitness.explainers import GradientSHAP, IntegratedGradients, Saliency
+from earwitness.explanations import Explanation
+from earwitness.metrics import Completeness, Deletion, Insertion, ParameterRandomisation
+from earwitness.statistics import mean_interval
+from earwitness.studies.comparing import compare
+from earwitness.studies.explaining import explain
+from earwitness.studies.pages import Bars, Picture, Section
+from earwitness.studies.wavlm.asking import (
+    OVER_FRAMES,
+    frame_picture,
+    frames,
+    neurons,
+    over_frames,
+    stage_of_sound,
+    top_frames,
+)
+from earwitness.studies.wavlm.trials import DIGITS_CREDIT, EMOTION_CREDIT, LINEAR, Run, accuracy, spread
+
+REPEATS = 8  # seeds with which the sum of the shares is looked at
+VOWELS = set("aeiouyAEIOUY269@")  # how the phones of vowels begin, X-SAMPA
+
+
+def digits(run: Run) -> Section:
+    """The digits: how well they are learnt."""
+    classifier, test = run.digit_model, run.digits["test"]
+    _, figures = accuracy(classifier, test)
+    table = pd.DataFrame(
+        [{"model": "WavLM, trained here", **figures}, {"model": "linear", "accuracy": LINEAR["digits"]}]
+    )
+    parameters = sum(weights.numel() for weights in classifier.network.parameters())
+    return Section(
+        "digits", "Spoken digits",
+        f"A WavLM of {parameters:,} parameters (192 channels, 4 transformer layers), trained from nothing for "
+        f"{run.settings.epochs} "
+        f"epochs on the {len(run.digits['train'])} training clips of the Free Spoken Digit Dataset, tested on the "
+        f"{len(test)} of its official split. No epoch was chosen: the last one counts. Beside it a linear classifier on "
+        "log-mel statistics.",
+        asks="Does the model hear the digits?",
+        answer=f"{figures['accuracy']:.3f} [{figures['low']:.3f}, {figures['high']:.3f}] of {figures['n']:.0f} test clips; "
+        "linear "
+        f"{LINEAR['digits']:.2f}.",
+        tables={"accuracy": table},
+    )  # fmt: skip
+
+
+def explained(run: Run) -> list[Clip]:
+    """The clips that are explained: rightly named, all digits alike."""
+    right, _ = accuracy(run.digit_model, run.digits["test"])
+    return spread([clip for clip, hit in zip(run.digits["test"], right, strict=True) if hit], run.settings.clips)
+
+
+def frames_section(run: Run) -> Section:
+    """Frames: which stretches of 25 ms make the model say so."""
+    clips, rows, pictures, tables = explained(run), [], {}, {}
+    for number, clip in enumerate(clips):
+        found = [
+            frames(run.digit_model, clip.path, GradientSHAP(run.settings.references, seed)) for seed in range(REPEATS)
+        ]
+        rows.append(_sum_row(clip, found))
+        if number in (0, len(clips) // 2):
+            caption = f"{clip.path.stem}: the sound, its spectrogram, and what each frame of 25 ms adds to the logit. "
+            f"{DIGITS_CREDIT}"
+            pictures[f"clip-{number}"] = frame_picture(found[0], run.settings.top, caption)
+            tables[f"top-{number}"] = top_frames(found[0], run.settings.top)
+    table = pd.DataFrame(rows)
+    inside = int((table["sum"].sub(table["total"]).abs() <= stats.t.ppf(0.975, REPEATS - 1) * table["stderr"]).sum())
+    share = mean_interval(np.abs(table["sum"] - table["total"]) / table["total"].abs())
+    return Section(
+        "frames", "Frames of 25 ms",
+        "The frames are the model's own: frame k hears the samples from 320 k to 320 k + 400. A sample that two frames hear "
+        "belongs to "
+        f"both by halves. GradientSHAP with {run.settings.references} points between silence and the clip; its shares add up "
+        "to what the "
+        f"clip has more than silence, on average: with {REPEATS} seeds the mean sum, its standard error, and the total. "
+        "Rightly named test "
+        "clips, all digits alike.",
+        asks="Do the frames' shares add up?",
+        answer=f"in {inside} of {len(table)} clips the mean sum of {REPEATS} seeds meets the total within its 95 % interval; "
+        "it is off by "
+        f"{share.mean:.1%} [{share.low:.1%}, {share.high:.1%}] of the total.",
+        tables={"sums": table, **tables}, pictures=pictures,
+    )  # fmt: skip
+
+
+def _sum_row(clip: Clip, found: list[Explanation]) -> dict:
+    sums = np.array([one.values.sum() for one in found])
+    return {
+        "clip": clip.path.stem, "label": clip.label, "total": found[0].total, "sum": sums.mean(),
+        "stderr": sums.std(ddof=1) / np.sqrt(len(sums)), "gap_of_one": found[0].gap,
+    }  # fmt: skip
+
+
+def published(run: Run) -> Section:
+    """The published form: the gradient times the input."""
+    rows = []
+    for clip in explained(run):
+        ours = frames(run.digit_model, clip.path, run.method)
+        theirs = frames(run.digit_model, clip.path, GradientSHAP.published(run.settings.seed))
+        best = [set(np.argsort(-np.abs(one.values))[: run.settings.top // 2].tolist()) for one in (ours, theirs)]
+        rows.append(
+            {
+                "clip": clip.path.stem, "frames": ours.values.size, "total": ours.total, "sum": ours.values.sum(),
+                "published_sum": theirs.values.sum(), "rank_correlation": stats.spearmanr(ours.values, theirs.values).statistic,
+                "top_shared": len(best[0] & best[1]) / len(best[0]),
+            }
+        )  # fmt: skip
+    table = pd.DataFrame(rows)
+    missed = mean_interval(np.abs(table["published_sum"] - table["total"]) / table["total"].abs())
+    agrees = mean_interval(table["rank_correlation"])
+    return Section(
+        "published", "The published form",
+        "The study that made GradientSHAP for WavLM known takes Gaussian noise with the clip's mean and deviation as "
+        "references and "
+        "multiplies the gradient by the input, not by the difference to the reference. Nothing then adds up, and behind a step "
+        "that "
+        "standardises the clip a gradient has no part along the input at all. Here both are asked about the same frames.",
+        asks="What does gradient x input miss?",
+        answer=f"its sum is off by {missed.mean:.0%} [{missed.low:.0%}, {missed.high:.0%}] of the total; its frames correlate "
+        "with "
+        f"GradientSHAP's by rank at {agrees.mean:.2f} [{agrees.low:.2f}, {agrees.high:.2f}].",
+        tables={"clips": table},
+    )  # fmt: skip
+
+
+def neuron_section(run: Run) -> Section:
+    """Neurons: which channels of a layer, and how their frames are put together."""
+    tables, agreement = [], []
+    for clip in explained(run):
+        each = over_frames(neurons(run.digit_model, clip.path, run.method, run.settings.layer).values)
+        tables.append(each.assign(clip=clip.path.stem, label=clip.label, neuron=np.arange(len(each))))
+        agreement.append(each.abs().rank().corr())
+    every, ranks = pd.concat(tables), sum(agreement) / len(agreement)
+    mean = every.groupby("neuron")["sum"].agg(["mean", "std"]).sort_values("mean", key=np.abs, ascending=False)
+    top = mean.head(run.settings.top).reset_index()
+    other = [float(ranks.loc["sum", way]) for way in OVER_FRAMES if way not in ("sum", "mean")]
+    labels = every.pivot_table(index="label", columns="neuron", values="sum")[top["neuron"].head(8)]
+    bars = Bars(
+        [str(name) for name in labels.columns], {str(label): row.to_numpy() for label, row in labels.iterrows()},
+        "mean share of the logit", f"neurons of layer {run.settings.layer}",
+    )  # fmt: skip
+    return Section(
+        "neurons", f"Neurons of layer {run.settings.layer}",
+        f"Shares of all numbers behind transformer layer {run.settings.layer} (from 0), between what stands there for silence "
+        "and for the "
+        "clip; over frames their mean, sum, maximum (with its sign) or norm. The table of neurons is sorted by the mean sum "
+        "over clips.",
+        asks="Does it matter how a neuron's frames are put together?",
+        answer="by absolute value, neurons rank by their sum as by their maximum at {:.2f} and as by their norm at {:.2f} "
+        "(mean rank "
+        "correlation over clips); sum and mean are the same but for a factor.".format(*other),
+        tables={"top": top, "ways": ranks.reset_index(names="over_frames")},
+        pictures={"top": Picture([bars], f"The eight neurons with the largest mean share, by digit. {DIGITS_CREDIT}", 1)},
+    )  # fmt: skip
+
+
+def checks(run: Run) -> Section:
+    """Checks: is it true, and does it know the model?"""
+    methods = [
+        run.method,
+        GradientSHAP.published(run.settings.seed),
+        IntegratedGradients(run.settings.references),
+        Saliency(),
+    ]
+    metrics = [Deletion(), Insertion(), Completeness(), ParameterRandomisation(steps=run.settings.steps, seed=run.settings.seed)]
+    found = compare(
+        run.digit_model, explained(run), methods, metrics, run.out / "shards" / "digits",
+        components=Frames(stage=stage_of_sound(run.digit_model)), jobs=run.jobs, progress=run.progress,
+    )  # fmt: skip
+    pictures = {metric: found.picture(metric) for metric in found.metrics if found.ranked(metric)}
+    means = found.summary().set_index(["metric", "explainer"])["mean"]
+    ours = next(
+        name for name in map(str, means["deletion"].index) if name.startswith("gradient-shap") and "weight" not in name
+    )
+    return Section(
+        "checks", "Is it true?",
+        "Deletion and insertion of frames, completeness, and whether the map changes when the model forgets what it has learnt "
+        "(parameter randomisation: the rank correlation with the map of a model with shuffled weights; near 0 is best), beside a "
+        "random map and the loudness of each frame.",
+        asks="Does GradientSHAP beat chance and loudness?",
+        answer=f"deletion (lower is better): GradientSHAP {means['deletion', ours]:.2f}, loudness "
+        f"{means['deletion', 'loudness']:.2f}, "
+        f"random {means['deletion', 'random']:.2f}; insertion (higher is better): {means['insertion', ours]:.2f}, "
+        f"{means['insertion', 'loudness']:.2f}, {means['insertion', 'random']:.2f}.",
+        tables={"summary": found.summary()}, pictures=pictures,
+    )  # fmt: skip
+
+
+def emotion(run: Run) -> Section:
+    """Emotion: speakers that the model has never heard."""
+    rows = []
+    for pair in run.pairs:
+        run.say(f"speakers {' and '.join(pair)} are left out")
+        _, figures = accuracy(run.emotion_model(pair), [clip for who in pair for clip in run.emotions[who]])
+        rows.append({"left_out": ", ".join(pair), **figures})
+    table = pd.DataFrame(rows)
+    return Section(
+        "emotion", "Emotions of speakers that it has never heard",
+        "Seven acted emotions, ten speakers, clips of two seconds. Two speakers are left out, five times; each model begins "
+        "with what "
+        f"the digits have taught and learns for {run.settings.emotion_epochs} epochs. The linear classifier's figure is from "
+        "leaving one "
+        "speaker out, with more to learn from.",
+        asks="Does it hear emotion in new voices?",
+        answer=f"accuracy {table['accuracy'].mean():.3f} and recall {table['recall'].mean():.3f}, means over {len(table)} pairs "
+        f"({table['accuracy'].min():.2f} to {table['accuracy'].max():.2f}); linear {LINEAR['emotion']:.2f}.",
+        tables={"pairs": table},
+    )  # fmt: skip
+
+
+def phones(run: Run) -> Section:
+    """Phones: which of them carry the emotion."""
+    rows = []
+    for pair in run.pairs:
+        classifier, clips = run.emotion_model(pair), [clip for who in pair for clip in run.emotions[who]]
+        right, _ = accuracy(classifier, clips)
+        hits = [clip for clip, hit in zip(clips, right, strict=True) if hit]
+        for clip in spread(hits, max(1, run.settings.clips // len(run.pairs))):
+            cut = Words(run.phones, stage=stage_of_sound(classifier))
+            found = explain(classifier, clip.path, run.method, clip.label, cut)
+            each = found.to_frame().assign(clip=clip.path.stem, emotion=clip.label, total=found.total)
+            rows.append(each.assign(seconds=each["time_to"] - each["time_from"], kind=each["time"].map(_kind)))
+    if not rows:
+        return Section(
+            "phones", "Phones", f"No clip of the speakers that were left out was named rightly. {EMOTION_CREDIT}"
+        )
+    every = pd.concat(rows, ignore_index=True)
+    kinds = _by_kind(every)
+    dense = kinds.set_index("kind")["share_per_share_of_time"]
+    picture = Bars(
+        list(kinds["kind"]),
+        {"of the sum of |shares|": kinds["share"], "of the time": kinds["time"]},
+        "part of the clip",
+    )
+    return Section(
+        "phones", "Phones",
+        "Which phones carry the emotion? Shares of the hand-labelled phones of each rightly named clip of a speaker who was "
+        "left out; "
+        "what lies between phones is a gap. A kind's part of the sum of absolute shares, beside its part of the time. "
+        + EMOTION_CREDIT,
+        asks="Do vowels carry the emotion?",
+        answer="; ".join(f"{kind}: {value:.2f} times its part of the time" for kind, value in dense.items())
+        + f" ({every['clip'].nunique()} clips).",
+        tables={"kinds": kinds, "phones": every.drop(columns=["total"])},
+        pictures={"kinds": Picture([picture], EMOTION_CREDIT, 1)},
+    )  # fmt: skip
+
+
+def _kind(phone: str) -> str:
+    """Of a phone's name, or a gap's."""
+    name = phone.split()[0].lstrip("'\"_!?,.:")
+    if phone.startswith(("gap", "_", ".")) or not name:
+        return "gap or pause"
+    return "vowel" if name[0] in VOWELS else "consonant"
+
+
+def _by_kind(every: pd.DataFrame) -> pd.DataFrame:
+    """Means over clips of a kind's part of the absolute shares and of the time."""
+    every = every.assign(size=every["value"].abs())
+    sums = every.pivot_table(index="clip", columns="kind", values=["size", "seconds"], aggfunc="sum", fill_value=0.0)
+    share, time = (sums[what].div(sums[what].sum(axis=1), axis=0).mean() for what in ("size", "seconds"))
+    table = pd.DataFrame({"share": share, "time": time, "share_per_share_of_time": share / time})
+    return table.reset_index(names="kind")
+
+
+CHAPTERS: tuple[Callable[[Run], Section], ...] = (
+    *(digits, frames_section, published, neuron_section, checks),
+    *(emotion, phones),
+)
+
+
+def chapters(run: Run) -> Iterator[Section]:
+    """The sections, one after the other; `run.say` is told what is being done."""
+    for chapter in CHAPTERS:
+        run.say((chapter.__doc__ or "").split("\n")[0])
+        yield chapter(run)
