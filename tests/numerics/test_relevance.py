@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from earwitness.errors import ModelError
+
 
 def normal(*shape, seed=0):
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape))
@@ -62,7 +64,17 @@ def test_what_is_written_in_place_is_there_afterwards(walked):
 
 def test_what_isn_t_0_at_0_has_its_plain_gradient(walked):
     x = normal(20)
-    for function in (torch.sigmoid, F.softplus, torch.exp, lambda x: x.clamp(min=0.5), lambda x: x.clamp(0.1, 1)):
+    for function in (
+        torch.sigmoid,
+        F.hardsigmoid,
+        F.softplus,
+        torch.exp,
+        lambda x: x.log_softmax(0),
+        lambda x: x.logsumexp(0),
+        lambda x: x.clamp(min=0.5),
+        lambda x: x.clamp(0.1, 1),
+        lambda x: 2**x,
+    ):
         _, found = walked(function, x)
         twin = x.clone().requires_grad_()
         (slope,) = torch.autograd.grad(function(twin).sum(), twin)
@@ -94,6 +106,18 @@ EVEN = {
     "einsum of a list": lambda a, b: torch.einsum("bij,bjk->bik", [a, b]),
     "baddbmm": lambda a, b: torch.baddbmm(torch.zeros(3, 4, 4).double(), a, b),
     "dynamic weights": lambda a, b: F.linear(a[0], b[0]),
+    "bilinear": lambda a, b: F.bilinear(a[0], b[0], torch.ones(2, 4, 4).double()),
+    "outer": lambda a, b: torch.outer(a[0, 0], b[0, 0]) + torch.ger(a[1, 0], b[1, 0]),
+    "addr": lambda a, b: torch.addr(torch.zeros(4, 4).double(), a[0, 0], b[0, 0]),
+    "vdot": lambda a, b: torch.vdot(a[0, 0], b[0, 0])[None],
+    "vecdot": torch.linalg.vecdot,
+    "cross": lambda a, b: torch.cross(a, b, dim=0),
+    "linalg.cross": lambda a, b: torch.linalg.cross(a, b, dim=0),
+    "linalg.matmul": torch.linalg.matmul,
+    "kron": lambda a, b: torch.kron(a[0], b[0]),
+    "multi_dot": lambda a, b: torch.linalg.multi_dot([a[0], b[0]]),
+    "chain_matmul": lambda a, b: torch.chain_matmul(a[0], b[0]),
+    "by name": lambda a, b: torch.mul(input=a, other=b),
 }
 
 
@@ -102,6 +126,7 @@ def _times(a, b):
     return a
 
 
+@pytest.mark.filterwarnings("ignore:.*chain_matmul:UserWarning")
 @pytest.mark.parametrize("name", EVEN)
 def test_both_factors_get_half(walked, name):
     function = EVEN[name]
@@ -121,8 +146,83 @@ def test_three_factors_get_a_third_and_a_square_is_a_product(walked):
     for function in (lambda x: x * x, lambda x: x**2, torch.square):
         y, found = walked(function, x)
         close(found, y)
-    y, found = walked(lambda x: x.var(1), x)
-    close(found.sum(1), y)
+    for function in (lambda x: torch.float_power(x, 2), lambda x: torch.pow(input=x, exponent=2)):
+        y, found = walked(function, x)
+        close(found, y)
+
+
+def test_factors_of_a_matrix_with_itself(walked):
+    """Variances and covariances are products of two, whatever else is answered; of a product of six each gets a sixth."""
+    x = normal(3, 6)
+    for function in (
+        lambda x: x.var(1),
+        lambda x: torch.var_mean(x, 1)[0],
+        lambda x: torch.var_mean(x, 1)[1],
+        lambda x: torch.var_mean(x, dim=1, keepdim=True)[0][:, 0],
+    ):
+        y, found = walked(function, x)
+        close(found.sum(1), y)
+    y, found = walked(torch.cov, x)
+    close(found.sum(), y.sum())
+    for function in (lambda x: x.prod(1), lambda x: torch.prod(input=x, dim=1), lambda x: x.prod(1, True)[:, 0]):
+        y, found = walked(function, x)
+        close(found, (y / 6)[:, None].expand(3, 6))
+    y, found = walked(torch.prod, x)
+    close(found, (y / 18).expand(3, 6))
+
+
+def test_what_is_added_to_a_product_is_no_factor(walked):
+    """x + x x x / 3: by its place, not by which tensor it is; in place as well."""
+    x = normal(4, 4)
+    for function in (
+        lambda x: torch.addcmul(x, x, x),
+        lambda x: torch.addcmul(input=x, tensor1=x, tensor2=x),
+        lambda x: (x * 1.0).addcmul_(x, x),
+    ):
+        y, found = walked(function, x)
+        close(y, x + x * x)
+        close(found, x + x * x)
+    y, found = walked(lambda x: torch.addmm(x, x, x), x)
+    close(found.sum(), y.sum())
+    y, found = walked(lambda x: torch.addcdiv(x[0], x[1], x[2], value=2), x[:3])
+    close(found, torch.stack([x[0], 2 * x[1] / x[2], 0 * x[0]]))
+
+
+def _moved(x, end, weight):
+    x.lerp_(end, weight)
+    return x
+
+
+def test_a_weight_between_two(walked):
+    """a + w (b - a): the weight gets half of what it moves."""
+    x = normal(3, 5)
+    a, b, w = x
+    for function in (
+        lambda x: torch.lerp(x[0], x[1], x[2]),
+        lambda x: torch.lerp(input=x[0], end=x[1], weight=x[2]),
+        lambda x: _moved(x[0] * 1.0, x[1], x[2]),
+    ):
+        y, found = walked(function, x)
+        close(y, torch.lerp(a, b, w))
+        close(found, torch.stack([a - a * w / 2, b * w / 2, w * (b - a) / 2]))
+    for weight in (0.3, normal(5, seed=2)):
+        y, found = walked(lambda x, w=weight: torch.lerp(x[0], x[1], w), x[:2])
+        close(found, torch.stack([a * (1 - weight), b * weight]))
+
+
+REFUSED = {
+    "cumprod": lambda x: x.cumprod(0),
+    "det": torch.linalg.det,
+    "matrix_power": lambda x: torch.linalg.matrix_power(x, 3),
+    "pow": lambda x: x.abs() ** x,
+    "xlogy": lambda x: torch.xlogy(x, x.abs()),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_would_multiply_relevance_is_refused(walked, name):
+    with pytest.raises(ModelError, match=f"no rule by which relevance could pass {name}: it multiplies"):
+        walked(REFUSED[name], normal(3, 3))
 
 
 def test_what_divides_is_held_constant(walked):
@@ -130,6 +230,7 @@ def test_what_divides_is_held_constant(walked):
     for function in (
         lambda x: x[0] / x[1],
         lambda x: torch.div(x[0], x[1]),
+        lambda x: torch.div(input=x[0], other=x[1]),
         lambda x: (x[0] * 1.0).div_(x[1]),
         lambda x: x[0] * x[1].reciprocal(),
         lambda x: x[0] * (1 / x[1]),
@@ -192,6 +293,18 @@ def test_root_mean_squares_and_unit_vectors_pass_relevance(walked):
         y, found = walked(function, x)
         close(y, function(x))
         close(found, y)
+
+
+def test_a_cosine_holds_its_norms(walked):
+    """Between two that depend on the input each gets half; with a constant all is the input's."""
+    a, b = normal(2, 3, 6)
+    for options in ({}, {"dim": 0}, {"dim": 1, "eps": 1e-3}):
+        y, found = walked(lambda x, o=options: F.cosine_similarity(x[0], x[1], **o), torch.stack([a, b]))
+        close(y, F.cosine_similarity(a, b, **options))
+        close(found.sum((0, options.get("dim", 1) + 1)), y)
+        close(found[0], found[1])
+    y, found = walked(lambda x: F.cosine_similarity(x, b), a)
+    close(found, a * b / (a.norm(dim=1) * b.norm(dim=1))[:, None])
 
 
 PLAIN = {

@@ -256,6 +256,34 @@ def test_behind_a_sum_a_constant_keeps_its_share(walked):
         close(found, expected)
 
 
+def _set(x):
+    y = x.clone()
+    y[1:] = x[1:] - 0.9 * x[:-1]
+    return y.exp()
+
+
+def _in_a_view(x):
+    y = x.clone()
+    y[1:].sub_(0.9 * x[:-1])
+    return y.exp()
+
+
+def _by_name(x):
+    y = x.clone()
+    tail = y.narrow(0, 1, 3)
+    tail -= 0.9 * x[:-1]
+    return y.exp()
+
+
+@pytest.mark.parametrize("function", [_set, _in_a_view, _by_name])
+def test_what_is_written_from_elsewhere_is_no_longer_one_number_of_the_input(walked, function):
+    """Pre-emphasis in place is what it is with `cat`: behind it exp has its own slope."""
+    x = torch.tensor([1.9, -0.4, 1.3, 0.8]).double()
+    _, expected = walked(lambda x: torch.cat([x[:1], x[1:] - 0.9 * x[:-1]]).exp(), x, at_input=True)
+    _, found = walked(function, x, at_input=True)
+    close(found, expected)
+
+
 def test_the_rule_of_the_first_layer_holds_at_the_input_alone(walked):
     """On every branch that begins there, and nowhere behind them."""
     a, b = normal(3, 1, 3, seed=1), normal(3, 1, 5, seed=2)

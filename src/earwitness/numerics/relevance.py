@@ -5,8 +5,8 @@ of its outputs over its inputs. Here relevance is written as
 
     R = x g,        g = a gradient in which some operations have been given another slope (their value stays)
 
-so that autograd does the walk, through any network: `propagating` is a mode under which the functions of torch, whoever calls
-them, have these slopes. No module is patched, copied or recognised.
+so that autograd does the walk: `propagating` is a mode under which the functions of torch, whoever calls them, have these
+slopes. No module is patched, copied or recognised.
 
 **What needs nothing.** Where y(a x) = a y(x), Euler says sum_j x_j dy/dx_j = y: the plain gradient hands on all there is. So it
 is for sums (a + b shares in the ratio a : b, as residual connections should), means, maxima (the winner takes all), pools,
@@ -22,10 +22,11 @@ or a position, keeps its share.
 | f of one number, f(0) = 0 (ReLU, GELU, tanh, squares) | f(x) / x | relevance passes unchanged |
 | logarithms | f(x) / x | the same: a level is the level of its power |
 | a product of n that depend on the input | a n-th for each | relevance is not multiplied |
-| what divides (also 1/x, rsqrt) | 0 | normalising scales, and is no cause |
+| what divides (also 1/x, rsqrt, the lengths in a cosine) | 0 | normalising scales, and is no cause |
 | layer, group, instance norm | as linear, the deviation held | the mean takes its part, the scale none |
 | softmax, sigmoid, exp | their own | see below |
-| attention | taken apart into the above | |
+| attention, gated linear units, lerp | taken apart into the above | |
+| what multiplies otherwise (`cumprod`, `det`, x ** y, ...), recurrent layers | none: refused | |
 
 **Softmax.** Deep Taylor decomposition at x itself, f(x) ~ J x + rest: R_i = x_i (R'_i - y_i sum_j R'_j), where outputs y have the
 relevance R'_j = y_j g_j. That is x_i times the plain gradient, y_i (g_i - sum_j y_j g_j). The rest keeps its own part: where
@@ -35,13 +36,15 @@ nothing and nothing is lost, but the answer is silent on why the network attende
 **At the input** itself, functions of one number pass relevance unchanged, whatever they are: where a network begins by taking a
 mean from each band, what 5 dB above the mean are owed stays there (by shares, -40 dB less -45 dB would get -8 times as much).
 
+**Cannot see.** Whatever else is not homogeneous has its plain gradient, and may keep any part of what it got, or owe more:
+log_softmax, softplus and logsumexp inside a network, gates by hardsigmoid, correlations, functions with a backward pass of their
+own.
+
 Source: Bach et al. (2015); Achtibat et al. (2024), "AttnLRP", which writes relevance so; Ali et al. (2022), layer norm.
 """
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from types import FunctionType
 from typing import Any
 
 import torch
@@ -52,10 +55,12 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from earwitness.errors import ModelError
 from earwitness.numerics.relevance_rules import TINY, Layer, Rules, merged, shared
+from earwitness.numerics.taking_apart import NORMS, TAKEN_APART, can_be_opened, centred, channelwise, opened
 
 PASSING = set(
     "relu relu6 leaky_relu elu selu celu gelu silu mish tanh tanhshrink softsign softshrink hardshrink hardtanh hardswish prelu "
-    "rrelu sqrt square log log2 log10 log1p expm1 sin sinh asinh atan arctan erf rms_norm normalize clamp clip pow".split()
+    "rrelu sqrt square log log2 log10 log1p expm1 sin sinh asinh atan arctan erf rms_norm normalize clamp clip pow "
+    "float_power".split()
 )
 ONE_BY_ONE = set("add iadd radd sub isub rsub subtract exp sigmoid softplus logsigmoid maximum minimum".split())
 MOVING = set(
@@ -66,10 +71,17 @@ MOVING = set(
 PLACEWISE = (PASSING - {"rms_norm", "normalize"}) | ONE_BY_ONE | MOVING | {"batch_norm"}
 SIMPLE = ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "linear")
 MATRICES = ("matmul", "rmatmul", "imatmul", "mm", "bmm", "mv", "dot", "inner", "einsum")
-PRODUCTS = (*MATRICES, "mul", "imul", "rmul", "multiply", "outer", "tensordot", "bilinear", "var")
-SUMS_OF_PRODUCTS = ("addmm", "baddbmm", "addbmm", "addmv", "addcmul")  # whose first operand is only added
-QUOTIENTS = ("div", "truediv", "itruediv", "true_divide", "divide")
+PRODUCTS = {*MATRICES, *"mul imul rmul multiply outer ger vdot vecdot cross kron tensordot bilinear".split()} | {
+    *"multi_dot chain_matmul var var_mean cov prod".split()
+}
+SUMS_OF_PRODUCTS = ("addmm", "baddbmm", "addbmm", "addmv", "addr", "addcmul")  # whose first operand is only added
+QUOTIENTS: dict[str, tuple[int, str]] = {  # where the divisor stands, and its name
+    **dict.fromkeys(("div", "truediv", "itruediv", "true_divide", "divide"), (1, "other")),
+    "addcdiv": (2, "tensor2"),
+}
 DIVISORS = ("reciprocal", "rsqrt", "rdiv", "rtruediv")
+POWERS = ("pow", "float_power")
+REFUSED = ("cumprod", "det", "matrix_power", "matrix_exp", "xlogy", "ldexp")
 RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
 
 
@@ -91,7 +103,7 @@ class propagating(TorchFunctionMode):  # noqa: N801 (a context, as torch.no_grad
 
     at_input: whether that tensor is the network's input, where `rules.first` holds, rather than what stands behind a layer.
     Parameters are constants, whether they require gradients or not, and so is whatever is made of them alone inside.
-    Raises `ModelError` for recurrent layers, for which there is no rule.
+    Raises `ModelError` where there is no rule: for recurrent layers, and for `REFUSED`.
     """
 
     def __init__(self, rules: Rules, at_input: bool = True) -> None:
@@ -105,7 +117,7 @@ class propagating(TorchFunctionMode):  # noqa: N801 (a context, as torch.no_grad
         self.places[x] = True
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs, name = dict(kwargs or {}), getattr(func, "__name__", "").strip("_")
+        kwargs, name = dict(kwargs or {}), getattr(func, "__name__", "").strip("_").removeprefix("linalg_")
         moved = [t for t in _tensors((args, tuple(kwargs.values()))) if _depends(t)]
         if not moved:
             result = _constant(func, args, kwargs)
@@ -114,17 +126,28 @@ class propagating(TorchFunctionMode):  # noqa: N801 (a context, as torch.no_grad
             return result
         alone = len(moved) == 1 and moved[0] in self.places
         result = self._propagate(name, func, args, kwargs, moved, alone)
-        for tensor in _tensors((result,)):
-            if alone and name in PLACEWISE:
+        if alone and name in PLACEWISE:
+            for tensor in _tensors((result,)):
                 self.places[tensor] = True
-            else:
-                self.places.pop(tensor, None)
+        elif _writes(func):
+            self._forget(_given(args, kwargs, 0, "input"))
         return result
+
+    def _forget(self, written: Tensor) -> None:
+        """What has been written into from elsewhere is no place any more; nor is what shares its memory."""
+        memory = written.untyped_storage().data_ptr()
+        for tensor in [known for known in self.places if known.untyped_storage().data_ptr() == memory]:
+            del self.places[tensor]
 
     def _propagate(self, name: str, func: Callable, args: tuple, kwargs: dict, moved: list[Tensor], alone: bool) -> Any:
         if name in RECURRENT:
             raise ModelError(f"there is no rule by which relevance could pass {name.split('_')[0].upper()} layers")
-        if _writes(func) and not _depends(args[0]):  # into a buffer, say
+        if name in REFUSED or (name in POWERS and len(moved) > 1):
+            raise ModelError(
+                f"there is no rule by which relevance could pass {name}: it multiplies, in its own way, what depends on the "
+                "input; write it as products, or explain with a method that walks no network, such as Sobol"
+            )
+        if _writes(func) and not _depends(_given(args, kwargs, 0, "input")):  # into a buffer, say
             return func(*args, **kwargs)
         if func is F.batch_norm and len(moved) == 1:
             return self._batch_norm(args, kwargs, moved, alone)
@@ -135,14 +158,15 @@ class propagating(TorchFunctionMode):  # noqa: N801 (a context, as torch.no_grad
         if name in PRODUCTS or name in SUMS_OF_PRODUCTS:
             return _product(name, func, args, kwargs)
         if name in QUOTIENTS:
-            return func(args[0], *(t.detach() if isinstance(t, Tensor) else t for t in args[1:]), **kwargs)
+            return _divided(func, args, kwargs, *QUOTIENTS[name])
         if name in DIVISORS or (name == "softmax" and self.rules.attention == "held"):
             return _held(func, args, kwargs, moved[0])
         if func in NORMS and len(moved) == 1:
             return _slope_of(func(*args, **kwargs), NORMS[func](*args, **kwargs))
-        if name in TAKEN_APART or _can_be_opened(func):
+        if name in TAKEN_APART or can_be_opened(func):
             with self:
-                return TAKEN_APART.get(name, _opened(func))(*args, **kwargs)
+                found = TAKEN_APART.get(name, opened(func))(*args, **kwargs)
+            return args[0].copy_(found) if name in TAKEN_APART and _writes(func) else found
         return func(*args, **kwargs)
 
     def _linear(self, name: str, func: Callable, args: tuple, kwargs: dict) -> Tensor:
@@ -177,7 +201,7 @@ class propagating(TorchFunctionMode):  # noqa: N801 (a context, as torch.no_grad
         eps = 1e-5 if eps is None else eps
         y = F.batch_norm(*args, **kwargs)
         if training or mean is None:
-            return _slope_of(y, _centred(x, (0, *range(2, x.ndim)), eps) * _channels(weight, x))
+            return _slope_of(y, centred(x, (0, *range(2, x.ndim)), eps) * channelwise(weight, x))
         made: Made | None = self.made.get(x)
         if made is not None and made.versions == (made.x._version, x._version):
             scale = (1 if weight is None else weight.detach()) / (var + eps).sqrt()
@@ -202,9 +226,9 @@ def _depends(value: object) -> bool:
 
 
 def _writes(func: Callable) -> bool:
-    """Whether a method writes into its first argument: `add_`, `__iadd__`."""
+    """Whether a method writes into its first argument: `add_`, `__iadd__`, `x[...] = y`."""
     name = getattr(func, "__name__", "")
-    return name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))
+    return name.startswith("__i") or name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
 
 
 def _constant(func: Callable, args: tuple, kwargs: dict) -> Any:
@@ -243,9 +267,9 @@ def _one_number(name: str, func: Callable, args: tuple, kwargs: dict, x: Tensor,
     """A function of one number: relevance passes unchanged, where f(0) = 0 or x is the input."""
     if not alone and name in ("clamp", "clip") and not _covers_zero(args, kwargs):
         return func(*args, **kwargs)
-    if name == "pow":
+    if name in POWERS:
         power = _given(args, kwargs, 1, "exponent")
-        if not alone and args[0] is not x:
+        if not alone and _given(args, kwargs, 0, "input") is not x:
             return func(*args, **kwargs)
         if not alone and not torch.as_tensor(power > 0).all():
             return _held(func, args, kwargs, x)
@@ -271,15 +295,40 @@ def _held(func: Callable, args: tuple, kwargs: dict, x: Tensor) -> Tensor:
     return x.copy_(value) if inplace else value
 
 
-def _product(name: str, func: Callable, args: tuple, kwargs: dict) -> Tensor:
-    """Each of n factors that depend on the input gets an n-th of the slope; a variance is a product of two."""
-    factors = [t for t in _tensors((args[int(name in SUMS_OF_PRODUCTS) :], tuple(kwargs.values()))) if _depends(t)]
-    number = 2 if name == "var" else len(factors)
+def _divided(func: Callable, args: tuple, kwargs: dict, place: int, key: str) -> Tensor:
+    """What divides, by its place or its name, is a constant."""
+    if len(args) > place:
+        args = (*args[:place], _constants(args[place]), *args[place + 1 :])
+    return func(*args, **{name: _constants(value) if name == key else value for name, value in kwargs.items()})
+
+
+def _constants(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value
+
+
+def _product(name: str, func: Callable, args: tuple, kwargs: dict) -> Any:
+    """Each of n factors that depend on the input gets an n-th of the slope."""
+    added = 1 if name in SUMS_OF_PRODUCTS else 0
+    named = {key: value for key, value in kwargs.items() if not (added and key == "input")}
+    factors = [t for t in _tensors((args[added:], tuple(named.values()))) if _depends(t)]
+    number = _factors(name, args, kwargs) or len(factors)
     if number < 2:
         return func(*args, **kwargs)
     new = {id(t): t / number + t.detach() * (1 - 1 / number) for t in factors}
-    y = func(*_swapped(args, new), **_swapped(kwargs, new))
-    return args[0].copy_(y) if y is new.get(id(args[0])) else y
+    y = func(*args[:added], *_swapped(args[added:], new), **{**kwargs, **_swapped(named, new)})
+    if name == "var_mean":
+        return y[0], func(*args, **kwargs)[1]
+    return args[0].copy_(y) if args and not added and y is new.get(id(args[0])) else y
+
+
+def _factors(name: str, args: tuple, kwargs: dict) -> int | None:
+    """How many factors a function of one tensor makes of it: variances two, products what they go over."""
+    if name in ("var", "var_mean", "cov"):
+        return 2
+    if name != "prod":
+        return None
+    x, dim = _given(args, kwargs, 0, "input"), _given(args, kwargs, 1, "dim")
+    return x.numel() if dim is None else x.shape[dim]
 
 
 def _matrices(
@@ -301,81 +350,3 @@ def _matrices(
         return func(*head, *pair)
 
     return (layer, a, b, bias) if _depends(a) else (layer, b, a, bias)
-
-
-def _centred(x: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
-    """(x - mean) / deviation, the deviation held constant."""
-    deviation = (x.detach().var(dims, correction=0, keepdim=True) + eps).sqrt()
-    return (x - x.mean(dims, keepdim=True)) / deviation
-
-
-def _channels(weight: Tensor | None, x: Tensor) -> Tensor | float:
-    return 1.0 if weight is None else weight.detach().reshape(1, -1, *[1] * (x.ndim - 2))
-
-
-def _layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5, *_) -> Tensor:
-    scaled = _centred(input, tuple(range(-len(normalized_shape), 0)), eps)
-    return scaled if weight is None else scaled * weight.detach()
-
-
-def _group_norm(input, num_groups, weight=None, bias=None, eps=1e-5, *_) -> Tensor:
-    groups = input.reshape(len(input), num_groups, -1)
-    return _centred(groups, (2,), eps).reshape(input.shape) * _channels(weight, input)
-
-
-def _instance_norm(
-    input, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1, eps=1e-5
-) -> Tensor:
-    if use_input_stats or running_var is None:
-        return _group_norm(input, input.shape[1], weight, bias, eps)
-    return input * (_channels(weight, input) / _channels((running_var + eps).sqrt(), input))
-
-
-def _attention(
-    query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
-) -> Tensor:
-    """softmax(q k' / sqrt(width)) v: what `F.scaled_dot_product_attention` computes, in steps."""
-    if enable_gqa:
-        key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
-    scores = query @ key.transpose(-2, -1) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
-    if is_causal:
-        attn_mask = scores.new_ones(scores.shape[-2:], dtype=torch.bool).tril()
-    if attn_mask is not None and attn_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attn_mask, -math.inf)
-    elif attn_mask is not None:
-        scores = scores + attn_mask
-    return scores.softmax(-1) @ value
-
-
-def _gated(input, dim=-1) -> Tensor:
-    """a sigmoid(b), as `F.glu` computes it."""
-    half, gate = input.chunk(2, dim)
-    return half * gate.sigmoid()
-
-
-NORMS = {
-    F.layer_norm: _layer_norm,
-    torch.layer_norm: _layer_norm,
-    F.group_norm: _group_norm,
-    torch.group_norm: _group_norm,
-    F.instance_norm: _instance_norm,
-}
-TAKEN_APART = {"scaled_dot_product_attention": _attention, "glu": _gated}
-
-
-def _can_be_opened(func: Callable) -> bool:
-    return isinstance(func, FunctionType) and func.__globals__ is vars(F)
-
-
-def _opened(func: Any) -> Any:
-    """A function of torch that is written in Python, such as `F.multi_head_attention_forward`, to be run under the mode.
-
-    Such functions first ask whether somebody wants to take over, which a mode always does; in this copy they are told no, and go
-    on to the functions that they are made of.
-    """
-    if not _can_be_opened(func):
-        return func
-    nobody = {name: lambda *_: False for name in func.__globals__ if name.startswith("has_torch_function")}
-    twin = FunctionType(func.__code__, func.__globals__ | nobody, func.__name__, func.__defaults__, func.__closure__)
-    twin.__kwdefaults__ = func.__kwdefaults__
-    return twin
