@@ -247,6 +247,18 @@ def test_functions_of_one_number_of_the_input_pass_relevance(walked, name):
     assert float((shared - relevance).abs().max()) > 0.1
 
 
+def test_looking_at_the_rows_writes_nothing(walked):
+    x, relevance = normal(2, 3), normal(2, 3, seed=1)
+
+    def function(x):
+        first, _ = x
+        assert int(first[0]) == int(float(first[0]))
+        return x.exp()
+
+    _, found = walked(function, x, relevance, at_input=True)
+    close(found, relevance)
+
+
 def test_behind_a_sum_a_constant_keeps_its_share(walked):
     for function in (lambda x: 1 + x.sum(1), lambda x: F.avg_pool1d(x, 2) - 1, lambda x: (x * 1.0).add_(x.flip(1)) + 1):
         x = normal(2, 4, 6)

@@ -81,6 +81,7 @@ QUOTIENTS: dict[str, tuple[int, str]] = {  # where the divisor stands, and its n
 }
 DIVISORS = ("reciprocal", "rsqrt", "rdiv", "rtruediv")
 POWERS = ("pow", "float_power")
+WRITING = {f"__{name}__" for name in "iadd isub imul itruediv ifloordiv imod ipow imatmul iand ior ixor setitem".split()}
 REFUSED = ("cumprod", "det", "matrix_power", "matrix_exp", "xlogy", "ldexp")
 RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
 
@@ -228,7 +229,7 @@ def _depends(value: object) -> bool:
 def _writes(func: Callable) -> bool:
     """Whether a method writes into its first argument: `add_`, `__iadd__`, `x[...] = y`."""
     name = getattr(func, "__name__", "")
-    return name.startswith("__i") or name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
+    return name in WRITING or (name.endswith("_") and not name.endswith("__"))
 
 
 def _constant(func: Callable, args: tuple, kwargs: dict) -> Any:
