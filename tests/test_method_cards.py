@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
 NAMES = [method.__name__ for method in METHODS]
 PARTS = ("Numbers", "Asked about", "Cannot see", "Defaults", "Costs", "Source")
-CHEAP = 210  # evaluations that a test may make for one method
+CHEAP = 70  # evaluations that a test may make for one method
 FIGURE = re.compile(r"(?<![\w.])(?:\d+\.\d+|\d{2,})")
 TRUTH, ESTIMATORS, VERDICTS = "truth/README.md", "estimators.md", "verdicts.md"
 FIGURES = [  # in which point of the guide, and where it is from
