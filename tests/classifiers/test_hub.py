@@ -1,5 +1,6 @@
 """Models of Hugging Face: every architecture, tiny and untrained, saved and read through the real loading code."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from torch import nn
 
 import earwitness as ew
 from earwitness.checks import check_components, check_question
+from earwitness.studies.listing import layers_of
 
 RATE = 16000
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "num_labels": 3}
@@ -218,14 +220,47 @@ def test_overlapping_patches_are_seen_as_their_mean(wrapped, clip):
 
 
 def test_what_the_extractor_fills_up_is_outside(wrapped, clip):
-    """Whisper's layers have 1500 tokens, the clip 53 of them; the others stay what they are in the clip, whatever the mask."""
+    """Whisper's layers have 1500 tokens, the clip 55 of them; the others stay what they are in the clip, whatever the mask."""
     question = ew.ask(wrapped("whisper"), clip, ew.Units("model.encoder.layers.0"))
     parts = question.components
-    assert parts.x.shape == (1500, 32) and parts.shape == (56,)
-    assert parts.axes[0].edges[-1] == pytest.approx(clip.duration, abs=0.03)
+    assert parts.x.shape == (1500, 32) and parts.shape == (55,)
+    assert parts.axes[0].edges[-1] == pytest.approx(clip.duration)
     silent = parts.mix(torch.zeros(1, *parts.shape))[0]
-    assert torch.equal(silent[56:], parts.x[56:]) and not torch.equal(silent[:56], parts.x[:56])
+    assert torch.equal(silent[55:], parts.x[55:]) and not torch.equal(silent[:55], parts.x[:55])
     check_components(parts)
+
+
+@pytest.mark.parametrize("cut", [ew.Grid(3, 4), ew.Bins(), ew.Bands(bands=4, stage="features"), ew.Superpixels(9)])
+@pytest.mark.parametrize("baseline", ["silence", "mean", "minimum", "uniform"])
+def test_no_map_holds_the_seconds_that_are_filled_up(wrapped, clip, cut, baseline):
+    """Whisper's features have one column behind the clip, from which 29 s are filled up: it belongs to nobody."""
+    classifier = wrapped("whisper")
+    question = ew.ask(classifier, clip, dataclasses.replace(cut, baseline=baseline), "LABEL_0")
+    parts = question.components
+    check_components(parts)
+    assert parts.x.shape[-1] == 109 and torch.equal(parts.baselines[0][..., 108:], parts.x[..., 108:])
+    slope = question.slope(question.x[None])[0]
+    behind = slope.abs().sum((0, 1))[108] / slope.abs().sum()
+    assert behind > 0.5  # nearly all of the slope is there, and in no component
+    lone = torch.zeros_like(slope)
+    lone[..., 108] = 1
+    assert float(parts.collect(lone).abs().max()) == 0
+    if baseline != "silence":
+        inside = parts.x[..., :108]
+        expected = {"mean": inside.mean(-1), "minimum": inside.amin(-1), "uniform": None}[baseline]
+        if expected is not None:
+            np.testing.assert_allclose(parts.baselines[0][..., 50], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS | PICTURES)
+def test_at_every_layer_that_is_listed_the_clip_is_the_clip(wrapped, clip, name):
+    """value(1) is the model's own answer, wherever one asks; layers of which that can't be said are not listed."""
+    classifier = wrapped(name)
+    rows = layers_of(classifier)
+    assert len(rows) > 10
+    for row in rows[:: max(1, len(rows) // 12)]:
+        question = ew.ask(classifier, clip, ew.Units(row["layer"]), "LABEL_0")
+        assert question.ends()[0] == pytest.approx(float(question.clip_logits[0]), rel=1e-5, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -306,19 +341,28 @@ def test_what_is_no_head(home, clip, tmp_path, wrapped):
     with pytest.raises(ew.UsageError, match=r"a head of one's own has classes of its own: name them"):
         ew.hugging_face(folder, head=nn.Linear(32, 2))
     save_file({"0.weight": torch.ones(3, 7)}, tmp_path / "narrow.safetensors")
-    with pytest.raises(ew.ModelError, match=r"do not follow on 32 channels: \[7, 3\]"):
+    with pytest.raises(ew.ModelError, match=r"the head does not take the 32 channels of the model"):
         ew.hugging_face(folder, head=tmp_path / "narrow.safetensors", labels="abc")
     torch.save(nn.Linear(3, 4), tmp_path / "pickle.pt")  # a module, which only a pickle could hold
     with pytest.raises(ew.ModelError, match="holds no weights of a head that can be read"):
         ew.hugging_face(folder, head=tmp_path / "pickle.pt", labels="abc")
     with pytest.raises(ew.ModelError, match="holds no weights of a head that can be read"):
         ew.hugging_face(folder, head=tmp_path / "nowhere.safetensors", labels="abc")
+    normed = nn.Sequential(nn.LayerNorm(32), nn.Linear(32, 3))
+    with pytest.raises(
+        ew.ModelError, match=r"only linear layers .* and these hold 0.weight, 0.bias: give the head itself"
+    ):
+        ew.hugging_face(folder, head=normed.state_dict(), labels="abc")
+    assert len(ew.hugging_face(folder, head=normed, labels="abc").labels) == 3
 
 
 def test_models_that_cannot_be_wrapped(home, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     hf.WavLMModel(hf.WavLMConfig(**SPEECH)).save_pretrained(tmp_path / "bare")
-    with pytest.raises(ew.ModelError, match=r"has no weights for classifier.bias.*A backbone needs a head of your own"):
+    with pytest.raises(
+        ew.ModelError,
+        match=r"has no weights for classifier.bias.* is no trained classifier. A backbone needs a head of your own",
+    ):
         ew.hugging_face(tmp_path / "bare")
     hf.BertModel(
         hf.BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
@@ -326,15 +370,22 @@ def test_models_that_cannot_be_wrapped(home, tmp_path, monkeypatch):
     with pytest.raises(ew.ModelError, match="a bert model classifies neither sound nor pictures"):
         ew.hugging_face(tmp_path / "bert")
     hf.ASTForAudioClassification(hf.ASTConfig(**SIZES)).save_pretrained(tmp_path / "deaf")
-    with pytest.raises(ew.UsageError, match=r"no preprocessor_config.json .* frontend=ew.Waveform"):
+    with pytest.raises(ew.ModelError, match=r"no preprocessor_config.json .* frontend=ew.Waveform"):
         ew.hugging_face(tmp_path / "deaf")
     saved(home / "vit", *PICTURES["vit"])
     with pytest.raises(ew.UsageError, match=r"a vit model looks at pictures: say how a sound becomes one"):
         ew.hugging_face(home / "vit")
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "config.json").write_text('{"model_type": "wavlm"}')
-    with pytest.raises(ew.ModelError, match="torn is not a Hugging Face model that can be read"):
+    with pytest.raises(ew.ModelError, match="torn' is not a Hugging Face model that can be read"):
         ew.hugging_face(tmp_path / "torn")
+    (tmp_path / "torn" / "config.json").write_text('{"model_type": "wavlm", "hidden_size": "abc"}')
+    with pytest.raises(ew.ModelError, match="torn' is not a Hugging Face model that can be read"):
+        ew.hugging_face(tmp_path / "torn")
+    with pytest.raises(ew.ModelError, match="a WavLMModel is no trained classifier"):
+        ew.hugging_face(hf.WavLMModel(hf.WavLMConfig(**SPEECH)), ew.Waveform(RATE))
+    with pytest.raises(ew.ModelError, match=r"HF_HUB_OFFLINE is set"):
+        ew.hugging_face("nobody/no-such-model")
     with pytest.raises(ew.UsageError, match="an id, a folder or a model of transformers, not Linear"):
         ew.hugging_face(nn.Linear(2, 2))
 

@@ -7,6 +7,7 @@ from torch import nn
 
 import earwitness as ew
 from earwitness.checks import check_components, check_question
+from earwitness.studies.listing import layers_of
 
 MEL = ew.LogMel(8000, n_fft=256, hop_length=64, n_mels=20, amin=1e-6)
 
@@ -115,3 +116,36 @@ def test_ready_features_have_layers_as_well(cnn, clip):
     question, heard = ew.ask(bare, features, ew.Units("features.7")), ew.ask(cnn(MEL), clip, ew.Units("features.7"))
     np.testing.assert_allclose(question.ends()[0], heard.ends()[0], rtol=1e-5)
     np.testing.assert_allclose(ew.GradCAM()(question).values, ew.GradCAM()(heard).values, rtol=1e-4, atol=1e-7)
+
+
+def test_a_layer_that_is_used_twice_is_no_place(clip):
+    """A shared ReLU stands in two places: it is not listed, and refused."""
+
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.relu = nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3), nn.ReLU()
+
+        def forward(self, x):
+            return self.relu(self.second(self.relu(self.first(x)))).mean((2, 3))
+
+    classifier = ew.Classifier(Twice(), MEL, ["a", "b"]).eval()
+    assert [row["layer"] for row in layers_of(classifier)] == ["first", "second"]
+    with pytest.raises(ew.ModelError, match=r"uses network.relu 2 times: which is meant"):
+        _ = ew.ask(classifier, clip, ew.Units("relu")).components
+
+
+def test_a_layer_whose_rows_are_not_the_clips_is_refused(clip):
+    class Windows(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Conv2d(1, 2, 3)
+
+        def forward(self, x):
+            halves = torch.cat([x[..., :60], x[..., 60:120]])
+            return self.inner(halves).mean((2, 3)).reshape(2, -1, 2).mean(0)
+
+    classifier = ew.Classifier(Windows(), MEL, ["a", "b"]).eval()
+    assert layers_of(classifier) == []
+    with pytest.raises(ew.ModelError, match="does not answer each clip with numbers of its own"):
+        _ = ew.ask(classifier, clip, ew.Units("inner")).components

@@ -41,7 +41,6 @@ class Classifier(nn.Module):
     """
 
     notes: tuple[str, ...] = ()
-    baseline: str = "silence"
 
     def __init__(
         self,
@@ -50,12 +49,13 @@ class Classifier(nn.Module):
         labels: Sequence[str],
         duration: float | None = None,
         outputs: str = "logits",
+        baseline: str = "silence",
     ) -> None:
         super().__init__()
         if outputs not in OUTPUTS:
             raise unknown("kind of outputs", outputs, OUTPUTS)
         self.network, self.frontend = network, frontend
-        self.labels, self.duration, self.outputs = _distinct(labels), duration, outputs
+        self.labels, self.duration, self.outputs, self.baseline = _distinct(labels), duration, outputs, baseline
         if frontend is not None:
             frontend.to(self.device)
 
@@ -135,14 +135,18 @@ def _layer(classifier: Classifier, stage: str) -> nn.Module:
 
 
 def _seen(classifier: Classifier, stage: str, features: Tensor) -> Tensor:
-    """What stands behind a layer on the way."""
+    """What stands behind a layer on the way; `ModelError` where no one thing does."""
     seen: list[Tensor | None] = []
     with _hook(_layer(classifier, stage), lambda output: seen.append(_own(output))):
         _answer(classifier, features)
     if not seen:
         raise ModelError(f"the network never uses {stage}: nothing stands there")
-    if seen[0] is None:
-        raise ModelError(f"{stage} answers something else than numbers: ask about a layer inside it")
+    if len(seen) > 1:
+        raise ModelError(
+            f"the network uses {stage} {len(seen)} times: which is meant? Ask about a layer in front or behind"
+        )
+    if seen[0] is None or len(seen[0]) != len(features):
+        raise ModelError(f"{stage} does not answer each clip with numbers of its own: ask about a layer around it")
     return seen[0]
 
 

@@ -43,6 +43,8 @@ def save_classifier(classifier: Classifier, folder: str | os.PathLike, card: str
         "labels": list(classifier.labels),
         "duration": classifier.duration,
         "outputs": classifier.outputs,
+        "baseline": classifier.baseline,
+        "notes": list(classifier.notes),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +93,9 @@ def load_classifier(folder: str | os.PathLike, network: nn.Module | None = None,
         frontend = None if described is None else cast(frontends.FrontEnd, _built(described, frontends))
         network = _built(config["network"], zoo) if network is None else network
         network.load_state_dict(load_file(folder / "model.safetensors"))
-        classifier = Classifier(network, frontend, config["labels"], config["duration"], config["outputs"])
+        given = {name: config[name] for name in ("labels", "duration", "outputs", "baseline") if name in config}
+        classifier = Classifier(network, frontend, **given)
+        classifier.notes = tuple(config.get("notes", ()))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder} is not a classifier that can be read: {str(error).strip()}") from error
     # channels last: the same numbers, and convolutions on a CPU take less than half the time

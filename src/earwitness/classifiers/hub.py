@@ -7,49 +7,58 @@ through its own extractor as a black box, and says so (`classifier.notes`).
 Layers keep their names behind "model.": `model.wavlm.encoder.layers.3`. Frames and patches have their exact places in the clip.
 """
 
+import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from earwitness.axes import Axis
-from earwitness.classifiers.base import BlackBox, Classifier
+from earwitness.classifiers.base import BlackBox, Classifier, evaluating
 from earwitness.classifiers.folders import find_device
 from earwitness.classifiers.layouts import Layout, Spans
 from earwitness.classifiers.token_places import place_of, rows_of
-from earwitness.errors import ModelError, UsageError
+from earwitness.errors import InputError, ModelError, UsageError
 from earwitness.extras import need
 from earwitness.frontends import FrontEnd, Waveform
 from earwitness.frontends.extractors import ASTMel, WhisperMel, from_extractor, model_inputs, parity
 
 transformers = need("transformers", "hf", "a Hugging Face model")
 
+HEADLESS = "{} is no trained classifier. A backbone needs a head of your own, ew.hugging_face(.., head=, labels=)"
 BOUND = 1e-3  # how far a front end may be off its extractor, as a share of the features' range
 
 
 class Wrapped(nn.Module):
     """A model of transformers as a network: features in, logits out; it knows where its layers stand.
 
-    model: with a classifier on top, or a backbone.  frontend: whose features it takes.
+    model: with a classifier on top, or a backbone.  frontend: whose features it takes; None where it is only `answered`.
     head: of a backbone: from the mean over its tokens, `[B, channels]`, to logits.
     """
 
-    def __init__(self, model: nn.Module, head: nn.Module | None, frontend: FrontEnd) -> None:
+    def __init__(self, model: nn.Module, head: nn.Module | None, frontend: FrontEnd | None) -> None:
         super().__init__()
         self.model, self.head = model, head
         self._frontend = (frontend,)  # in a tuple, so that it is no part of the network
 
     def forward(self, features: Float[Tensor, "batch *x"]) -> Float[Tensor, "batch classes"]:
         """Features to `[B, classes]`."""
-        answer = self.model(**model_inputs(self._frontend[0], features))
+        reach = getattr(self.model.config, "conv_kernel", None)
+        if reach and features.shape[-1] < (least := _reach(reach, cast(Any, self.model.config).conv_stride)):
+            raise InputError(f"the clip is too short: it has {features.shape[-1]} samples, and the model needs {least}")
+        return self.answered(model_inputs(cast(FrontEnd, self._frontend[0]), features))
+
+    def answered(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "batch classes"]:
+        """What the model, or the head on it, answers to inputs of its own kind."""
+        answer = self.model(**inputs)
         if self.head is None:
             return answer.logits
         hidden = answer.last_hidden_state
@@ -78,11 +87,16 @@ class Wrapped(nn.Module):
         return rows[0][0] if rows else None
 
 
+def _reach(kernels: Sequence[int], strides: Sequence[int]) -> int:
+    """How many samples a frame takes."""
+    return 1 + sum((kernel - 1) * math.prod(strides[:at]) for at, kernel in enumerate(kernels))
+
+
 def hugging_face(
     model: "str | os.PathLike | nn.Module",
     frontend: FrontEnd | None = None,
     *,
-    head: "nn.Module | str | os.PathLike | None" = None,
+    head: "nn.Module | Mapping[str, Tensor] | str | os.PathLike | None" = None,
     labels: Sequence[str] | None = None,
     device: str = "auto",
 ) -> Classifier:
@@ -91,8 +105,8 @@ def hugging_face(
     model: an id ("MIT/ast-finetuned-audioset-10-10-0.4593"), a folder, or a model of transformers.
     frontend: what computes the features; by default rebuilt from the model's own extractor. Image classifiers need one:
         `ew.Picture(ew.LogMel(), 224, 224)`.
-    head: for a backbone without classifier: a module from the mean over its tokens, `[B, channels]`, to logits; or a file of its
-        weights (safetensors, or a state dict), whose matrices become linear layers with a ReLU between.
+    head: for a backbone without classifier: a module from the mean over its tokens, `[B, channels]`, to logits; or its weights (a
+        state dict, or a file of one, or safetensors), of linear layers with a ReLU between and nothing else.
     labels: names of the classes; by default the model's own.  device: "auto" (cuda where there is one), "cpu", "cuda".
 
     The models are those of `AutoModelForAudioClassification` and `AutoModelForImageClassification`. Nothing is fetched when
@@ -101,28 +115,49 @@ def hugging_face(
     Raises `ModelError` where the model can't be read, lacks a classifier, or isn't one of these; `UsageError` where `head`,
         `labels` or `frontend` are missing, or transformers is not installed.
     """
-    network, source = _network(model, head is not None)
-    config, notes, extractor = network.config, [], None
-    if frontend is None:
-        extractor = _extractor(source, config)
-        frontend, note = _rebuilt(extractor)
-        notes.append(note)
+    with _quietly():
+        network, source = _network(model, head is not None)
+        config, notes, extractor = network.config, [], None
+        if frontend is None:
+            extractor = _extractor(source, config)
+            frontend, note = _rebuilt(extractor)
+            notes.append(note)
     last = None if head is None else _head(head, _width(config))
     names = _labels(config, labels, last)
     outputs = (
         "multi-label logits" if getattr(config, "problem_type", None) == "multi_label_classification" else "logits"
     )
-    if frontend is None:
-        classifier: Classifier = _black_box(network, extractor, last, names, outputs)
-    else:
-        classifier = Classifier(Wrapped(network, last, frontend), frontend, names, _longest(frontend), outputs)
-    if getattr(config, "feat_extract_norm", None) == "group":
-        classifier.baseline = "shaped"
+    whole_clip = getattr(config, "feat_extract_norm", None) == "group"
+    if whole_clip:
         notes.append(
             "it normalises each channel over the whole clip: its baseline is noise as loud as the clip, not silence"
         )
+    given = {"outputs": outputs, "baseline": "shaped" if whole_clip else "silence"}
+    where = find_device(device)
+    if frontend is None:
+        classifier: Classifier = _black_box(Wrapped(network, last, None).to(where).eval(), extractor, names, outputs)
+        classifier.baseline = given["baseline"]
+    else:
+        classifier = Classifier(Wrapped(network, last, frontend), frontend, names, _longest(frontend), **given)
     classifier.notes = tuple(notes)
-    return classifier.requires_grad_(False).to(find_device(device)).eval()
+    return classifier.to(where).eval()
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without transformers' bars and reports: what they have to say is told, or is an error, here."""
+    talk = transformers.utils.logging
+    level, bars = talk.get_verbosity(), talk.is_progress_bar_enabled()
+    talk.set_verbosity(talk.CRITICAL)
+    talk.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="transformers")
+            yield
+    finally:
+        talk.set_verbosity(level)
+        if bars:
+            talk.enable_progress_bar()
 
 
 def new_wavlm(labels: Sequence[str], sample_rate: int = 16000, *, seed: int = 0, **sizes: Any) -> Classifier:
@@ -143,36 +178,53 @@ def new_wavlm(labels: Sequence[str], sample_rate: int = 16000, *, seed: int = 0,
 
 def _network(model: "str | os.PathLike | nn.Module", backbone: bool) -> tuple[Any, str]:
     """The model of transformers, and where its extractor is to be found."""
-    if not isinstance(model, str | os.PathLike):
-        if not isinstance(model, transformers.PreTrainedModel):
-            raise UsageError(
-                f"a Hugging Face model is an id, a folder or a model of transformers, not {type(model).__name__}"
-            )
-        return model, str(getattr(cast(Any, model).config, "_name_or_path", ""))
-    source = os.fspath(model)
+    if isinstance(model, str | os.PathLike):
+        source = os.fspath(model)
+        found = _read(source, backbone)
+    elif isinstance(model, transformers.PreTrainedModel):
+        found, source = cast(Any, model), str(getattr(cast(Any, model).config, "_name_or_path", ""))
+        if not backbone and not isinstance(found, _family(found.config, False)._model_mapping[type(found.config)]):
+            raise ModelError(HEADLESS.format(f"a {type(found).__name__}"))
+    else:
+        raise UsageError(
+            f"a Hugging Face model is an id, a folder or a model of transformers, not {type(model).__name__}"
+        )
+    return (found.get_encoder() if backbone and found.config.is_encoder_decoder else found), source
+
+
+def _read(source: str, backbone: bool) -> Any:
+    """A model from the disk or the hub, all of whose weights were there."""
     try:
-        config = transformers.AutoConfig.from_pretrained(source)
+        config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
         found, report = _family(config, backbone).from_pretrained(
-            source, config=config, dtype=torch.float32, output_loading_info=True
+            source, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"{source} is not a Hugging Face model that can be read: {str(error).strip().splitlines()[0]}"
-        ) from error
-    missing = sorted(report["missing_keys"])
-    if missing and not backbone:
-        raise ModelError(
-            f"{source} has no weights for {', '.join(missing[:3])}: it is no trained classifier. A backbone needs a head of your "
-            "own, ew.hugging_face(.., head=, labels=)"
+    except ModelError:
+        raise
+    except Exception as error:  # whatever a foreign folder makes transformers raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        offline = (
+            " HF_HUB_OFFLINE is set: nothing is fetched."
+            if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
+            else ""
         )
-    return (found.get_encoder() if backbone and config.is_encoder_decoder else found), source
+        raise ModelError(f"{source!r} is not a Hugging Face model that can be read: {reason}{offline}") from error
+    missing = sorted(name for name in report["missing_keys"] if not (backbone and "pooler" in name))
+    if missing:
+        lacking = f"{source} (it has no weights for {', '.join(missing[:3])})"
+        raise ModelError(f"{lacking} lacks weights of the backbone itself" if backbone else HEADLESS.format(lacking))
+    return found.requires_grad_(False)
+
+
+def _families() -> tuple[Any, Any]:
+    return transformers.AutoModelForAudioClassification, transformers.AutoModelForImageClassification
 
 
 def _family(config: Any, backbone: bool) -> Any:
     """The class of transformers that reads such a model."""
     if backbone:
         return transformers.AutoModel
-    for family in (transformers.AutoModelForAudioClassification, transformers.AutoModelForImageClassification):
+    for family in _families():
         if type(config) in family._model_mapping:
             return family
     raise ModelError(
@@ -189,11 +241,13 @@ def _extractor(source: str, config: Any) -> Any:
             "ew.hugging_face(.., frontend=ew.Picture(ew.LogMel(), 224, 224))"
         )
     try:
-        return transformers.AutoFeatureExtractor.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(
-            f"there is no preprocessor_config.json with the model {source!r}, so nobody knows what it eats: give it, "
-            "ew.hugging_face(.., frontend=ew.Waveform(16000, standardise=True)), or another front end"
+        return transformers.AutoFeatureExtractor.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:  # whatever a foreign file makes transformers raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"the model {source!r} has no preprocessor_config.json that can be read ({reason}), so nobody knows what it eats: "
+            "put it "
+            "there, or say it, ew.hugging_face(.., frontend=ew.Waveform(16000, standardise=True)) or another front end"
         ) from error
 
 
@@ -231,30 +285,43 @@ def _width(config: Any) -> int:
     return int(config.hidden_sizes[-1])
 
 
-def _head(head: "nn.Module | str | os.PathLike", width: int) -> nn.Module:
-    """The head, or a perceptron from the weights in a file."""
-    if isinstance(head, nn.Module):
-        return head
-    path = Path(head)
+def _head(head: "nn.Module | Mapping[str, Tensor] | str | os.PathLike", width: int) -> nn.Module:
+    """The head, or a perceptron from its weights; tried on `width` channels."""
+    made = head if isinstance(head, nn.Module) else _perceptron(head)
     try:
-        weights = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-        matrices = [
-            name for name, value in sorted(weights.items(), key=lambda pair: _counted(pair[0])) if value.ndim == 2
-        ]
-        layers: list[nn.Module] = []
-        for name in matrices:
-            bias = weights.get(name.removesuffix("weight") + "bias")
-            linear = nn.Linear(weights[name].shape[1], weights[name].shape[0], bias is not None)
-            linear.load_state_dict({"weight": weights[name]} | ({} if bias is None else {"bias": bias}))
-            layers += [linear, nn.ReLU()]
-        sizes = [width, *(size for name in matrices for size in weights[name].T.shape)]
-    except Exception as error:  # torch.load raises whatever a foreign file makes it raise
+        with torch.no_grad(), evaluating(made):
+            made(torch.zeros(2, width))
+    except RuntimeError as error:
         raise ModelError(
-            f"{path} holds no weights of a head that can be read: {str(error).strip().splitlines()[0]}"
+            f"the head does not take the {width} channels of the model: {str(error).splitlines()[0]}"
         ) from error
-    if not matrices or sizes[0::2][: len(matrices)] != sizes[1::2]:
-        raise ModelError(f"the matrices in {path} do not follow on {width} channels: {sizes[1:]}")
+    return made
+
+
+def _perceptron(head: "Mapping[str, Tensor] | str | os.PathLike") -> nn.Module:
+    """Linear layers with a ReLU between, from their weights (or a file of them); `ModelError` where there is anything else."""
+    try:
+        weights = dict(head) if isinstance(head, Mapping) else _weights(Path(head))
+        names = sorted((name for name, value in weights.items() if value.ndim == 2), key=_counted)
+        layers: list[nn.Module] = []
+        for name in names:
+            matrix, bias = weights.pop(name), weights.pop(name.removesuffix("weight") + "bias", None)
+            linear = nn.Linear(matrix.shape[1], matrix.shape[0], bias is not None)
+            linear.load_state_dict({"weight": matrix} | ({} if bias is None else {"bias": bias}))
+            layers += [linear, nn.ReLU()]
+    except Exception as error:  # torch.load raises whatever a foreign file makes it raise
+        raise ModelError(f"{head} holds no weights of a head that can be read, safetensors or a state dict") from error
+    if weights or not layers:
+        raise ModelError(
+            f"only linear layers with a ReLU between are built from weights, and these hold {', '.join(weights) or 'none'}: "
+            "give the "
+            "head itself, a torch.nn.Module"
+        )
     return nn.Sequential(*layers[:-1])
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    return load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
 
 
 def _counted(name: str) -> list:
@@ -269,14 +336,13 @@ def _longest(frontend: FrontEnd) -> float | None:
     return float(frontend.duration) if isinstance(frontend, WhisperMel) else None
 
 
-def _black_box(
-    model: nn.Module, extractor: Any, head: nn.Module | None, labels: Sequence[str], outputs: str
-) -> Classifier:
+def _black_box(network: Wrapped, extractor: Any, labels: Sequence[str], outputs: str) -> Classifier:
     """The model behind its own extractor."""
+    where = next(network.parameters()).device
 
     def ask(waveform: np.ndarray) -> np.ndarray:
         inputs = extractor(list(waveform), sampling_rate=extractor.sampling_rate, return_tensors="pt")
-        answer = model(**inputs)
-        return (answer.logits if head is None else head(answer.last_hidden_state.mean(1))).detach().numpy()
+        with torch.no_grad():
+            return network.answered(inputs.to(where)).cpu().numpy()
 
     return BlackBox(ask, extractor.sampling_rate, labels, outputs=outputs)

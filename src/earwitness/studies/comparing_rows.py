@@ -30,6 +30,7 @@ from earwitness.studies.comparing_clips import Reading
 from earwitness.studies.shards import Row, Shards
 from earwitness.targets import Target
 
+FORMAT = 2  # raised whenever the same ingredients begin to give other rows
 OK, NOT_APPLICABLE, FAILED = "ok", "not applicable", "failed"
 
 
@@ -59,7 +60,7 @@ class Plan:
         prints = {f"method {name}": known(thing, name) for name, thing in explainers.items()}
         prints |= {f"metric {name}": known(thing, name) for name, thing in metrics.items()}
         model, cut = known(classifier, "the classifier"), known(components, "the components")
-        common = fingerprint((earwitness.__version__, model, cut, target))
+        common = fingerprint((earwitness.__version__, FORMAT, model, cut, target))
         return cls(classifier, explainers, metrics, components, target, folder, prints, common)
 
     def shard(self, reading: Reading) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from earwitness.classifiers.base import Classifier, evaluating, first_tensor
 from earwitness.classifiers.layouts import layout_of
@@ -38,32 +38,37 @@ def layers_of(classifier: Classifier) -> list[dict[str, Any]]:
     """The layers that one can ask about (`ew.Units`), in the order in which they are first used.
 
     A row is `{layer, kind, output, parameters}`: its path, its class, what it answers to a clip (without the batch), and its own
-    number of parameters. Layers whose output has no channels and places are left out. Cost: one evaluation.
+    number of parameters. Left out are layers that are used more than once, and those whose output has no channels and places.
+    Cost: two evaluations.
     """
     if classifier.frontend is None:
         raise UsageError("without a front end nobody knows what the network is fed: ask from Python, ew.Units(...)")
     samples = round((classifier.duration or 1.0) * classifier.frontend.sample_rate)
     axes = classifier.axes("features", samples)
-    found: dict[str, dict[str, Any]] = {}
-    names = {module: name for name, module in classifier.network.named_modules() if name}
-
-    def seen(module: nn.Module, _: Any, output: Any) -> None:
-        name, tensor = names[module], first_tensor(output)
-        if tensor is None or tensor.ndim < 3 or name in found:
-            return
-        if layout_of(classifier.network, name, tensor.shape[1:], axes) is not None:
-            own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
-            row = {"kind": type(module).__name__, "output": list(tensor.shape[1:]), "parameters": own}
-            found[name] = {"layer": name} | row
-
-    handles = [module.register_forward_hook(seen) for module in names]
+    seen: dict[str, list[tuple[nn.Module, Tensor | None]]] = {}
+    handles = [
+        module.register_forward_hook(
+            lambda module, _, output, name=name: seen.setdefault(name, []).append((module, first_tensor(output)))
+        )
+        for name, module in classifier.network.named_modules()
+        if name
+    ]
     try:
         with evaluating(classifier), torch.no_grad():
-            classifier(torch.zeros(1, samples, device=classifier.device))
+            classifier(torch.zeros(2, samples, device=classifier.device))
     finally:
         for handle in handles:
             handle.remove()
-    return list(found.values())
+    return [
+        {"layer": name, "kind": type(module).__name__, "output": list(x.shape[1:]), "parameters": _own(module)}
+        for name, ((module, x), *again) in seen.items()
+        if not again and x is not None and len(x) == 2 and layout_of(classifier.network, name, x.shape[1:], axes)
+    ]
+
+
+def _own(module: nn.Module) -> int:
+    """The number of parameters that are not those of a part of it."""
+    return sum(parameter.numel() for parameter in module.parameters(recurse=False))
 
 
 def _idea(named: type) -> str:

@@ -30,7 +30,7 @@ REPEATS = 8  # seeds with which the sum of the shares is looked at
 VOWELS = set("aeiouyAEIOUY269@")  # how the phones of vowels begin, X-SAMPA
 
 
-def digits(run: Run) -> Section:
+def digit_section(run: Run) -> Section:
     """The digits: how well they are learnt."""
     classifier, test = run.digit_model, run.digits["test"]
     _, figures = accuracy(classifier, test)
@@ -59,7 +59,7 @@ def explained(run: Run) -> list[Clip]:
     return spread([clip for clip, hit in zip(run.digits["test"], right, strict=True) if hit], run.settings.clips)
 
 
-def frames_section(run: Run) -> Section:
+def frame_section(run: Run) -> Section:
     """Frames: which stretches of 25 ms make the model say so."""
     clips, rows, pictures, tables = explained(run), [], {}, {}
     for number, clip in enumerate(clips):
@@ -100,7 +100,7 @@ def _sum_row(clip: Clip, found: list[Explanation]) -> dict:
     }  # fmt: skip
 
 
-def published(run: Run) -> Section:
+def published_section(run: Run) -> Section:
     """The published form: the gradient times the input."""
     rows = []
     for clip in explained(run):
@@ -163,7 +163,7 @@ def neuron_section(run: Run) -> Section:
     )  # fmt: skip
 
 
-def checks(run: Run) -> Section:
+def check_section(run: Run) -> Section:
     """Checks: is it true, and does it know the model?"""
     methods = [
         run.method,
@@ -171,7 +171,12 @@ def checks(run: Run) -> Section:
         IntegratedGradients(run.settings.references),
         Saliency(),
     ]
-    metrics = [Deletion(), Insertion(), Completeness(), ParameterRandomisation(steps=run.settings.steps, seed=run.settings.seed)]
+    metrics = [
+        Deletion(),
+        Insertion(),
+        Completeness(),
+        ParameterRandomisation(steps=run.settings.steps, seed=run.settings.seed),
+    ]
     found = compare(
         run.digit_model, explained(run), methods, metrics, run.out / "shards" / "digits",
         components=Frames(stage=stage_of_sound(run.digit_model)), jobs=run.jobs, progress=run.progress,
@@ -195,7 +200,7 @@ def checks(run: Run) -> Section:
     )  # fmt: skip
 
 
-def emotion(run: Run) -> Section:
+def emotion_section(run: Run) -> Section:
     """Emotion: speakers that the model has never heard."""
     rows = []
     for pair in run.pairs:
@@ -217,7 +222,7 @@ def emotion(run: Run) -> Section:
     )  # fmt: skip
 
 
-def phones(run: Run) -> Section:
+def phone_section(run: Run) -> Section:
     """Phones: which of them carry the emotion."""
     rows = []
     for pair in run.pairs:
@@ -273,8 +278,8 @@ def _by_kind(every: pd.DataFrame) -> pd.DataFrame:
 
 
 CHAPTERS: tuple[Callable[[Run], Section], ...] = (
-    *(digits, frames_section, published, neuron_section, checks),
-    *(emotion, phones),
+    *(digit_section, frame_section, published_section, neuron_section, check_section),
+    *(emotion_section, phone_section),
 )
 
 
