@@ -81,7 +81,9 @@ QUOTIENTS: dict[str, tuple[int, str]] = {  # where the divisor stands, and its n
 }
 DIVISORS = ("reciprocal", "rsqrt", "rdiv", "rtruediv")
 POWERS = ("pow", "float_power")
-WRITING = {f"__{name}__" for name in "iadd isub imul itruediv ifloordiv imod ipow imatmul iand ior ixor setitem".split()}
+WRITING = {
+    f"__{name}__" for name in "iadd isub imul itruediv ifloordiv imod ipow imatmul iand ior ixor setitem".split()
+}
 REFUSED = ("cumprod", "det", "matrix_power", "matrix_exp", "xlogy", "ldexp")
 RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
 
