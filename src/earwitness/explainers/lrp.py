@@ -25,11 +25,12 @@ and cells of sound are explained at the waveform stage, and what they get adds u
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from earwitness.classifiers.watching import answers_of
 from earwitness.components.pieces import Pieces
 from earwitness.errors import ModelError, UsageError, unknown
 from earwitness.explainers.base import Attribution, Explainer
@@ -54,7 +55,7 @@ AWAY = 1e-6  # of the largest input: where zeros are moved to, so that relevance
 
 @dataclass(frozen=True)
 class LRP(Explainer):
-    """Layer-wise relevance propagation, through any network of torch functions.
+    """Layer-wise relevance propagation, through networks of torch functions.
 
     composite: a published choice of rules, see above.
     convolution, dense, first: other rules than the composite's for convolutions, other linear layers, and those that stand
@@ -68,14 +69,15 @@ class LRP(Explainer):
     the score is `numbers["conserved"]`. Biases keep a part of it, or owe one; so do softmax and sigmoid. Beyond a tenth there is
     a warning, and `conservation` says where.
     Cost: one evaluation with its backward pass; z-plus and alpha-beta do each convolution three to five times.
-    Raises `ModelError` for recurrent layers, compiled networks, and where there is no gradient (a black box).
+    Raises `ModelError` for recurrent layers and the few functions without a rule, compiled networks, and where there is no gradient (a black box).
     Source: Bach et al. (2015); Montavon et al. (2019) for composites; Achtibat et al. (2024), "AttnLRP", for attention and norms;
         Vielhaben et al. (2024), "DFT-LRP", for sounds.
     Differs: from zennit, captum and LXT: nothing is replaced in the network, so residual sums, functional calls, modules that are
         reused or work in place, any batch norm behind a convolution and any attention are seen. Batch norm elsewhere is linear
         (zennit lets relevance pass). An output without contributions of one sign is shared by the other's, where zennit loses,
         or doubles, its relevance. Functions of one number at the input let it pass: a level keeps what its standardised form
-        gets. From DFT-LRP: the sounds are those of the question (smooth bands, say), and nothing is divided by samples near 0.
+        gets. From DFT-LRP: the sounds are those of the question (smooth bands, say), and nothing is divided by samples near 0, but
+        what flat, w-square and z-box hand to them; what they hand to samples of exactly 0 is shared evenly by the sounds.
     Cannot see: the score with a component taken away; it is one walk at the clip, and its rules are conventions. With z-plus on
         every layer relevance hardly depends on the label, or on late weights (Sixt et al. 2020). A function of TorchScript, or
         with a backward pass of its own, has its plain gradient; an activation that is written out is seen as the products it
@@ -140,12 +142,12 @@ class LRP(Explainer):
         """
         if not isinstance(question, AudioQuestion):
             raise UsageError("a game has no layers between which relevance could be lost: ask about a classifier")
-        with _watching(question.classifier.network) as seen:
+        with answers_of(question.classifier.network) as seen:
             x, slope = self._walked(question)
         score = question.ends()[0]
         if not score:
             raise ModelError("the score is 0: nothing can be told as a share of it")
-        sums = {name: float((value.double() * found[0].double()).sum()) for name, value, found in seen if found}
+        sums = {a.name: float((a.value.double() * a.slope.double()).sum()) for a in seen if a.slope is not None}
         return {name: total / score for name, total in ({"input": float((x * slope).double().sum())} | sums).items()}
 
     def _walked(self, question: Question) -> tuple[Tensor, Tensor]:
@@ -182,31 +184,14 @@ def _beginning(question: Question, mode: propagating) -> Iterator[None]:
 
 
 def _collected(question: Question, x: Tensor, slope: Tensor) -> Tensor:
-    """`[*shape]`: the relevance of each component; that of a sound c is sum of c g."""
+    """`[*shape]`: the relevance of each component; that of a sound c is sum of c g.
+
+    Where samples were moved away from 0 sounds cancel, and R / x is as large as x is small: what rests there is shared evenly.
+    """
     parts = question.components if isinstance(question, AudioQuestion) else None
-    return parts.gathered(slope) if isinstance(parts, Pieces) else question.collect(x * slope)
-
-
-@contextmanager
-def _watching(network: nn.Module) -> Iterator[list[tuple[str, Tensor, list[Tensor]]]]:
-    """What each call of each layer answers, and in time the gradient there."""
-    seen: list[tuple[str, Tensor, list[Tensor]]] = []
-    handles = [
-        module.register_forward_hook(lambda _, __, output, name=name: _see(seen, name, output))
-        for name, module in network.named_modules()
-        if name
-    ]
-    try:
-        yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _see(seen: list, name: str, output: Any) -> None:
-    first = output[0] if isinstance(output, tuple) and output else output
-    if isinstance(first, Tensor) and first.requires_grad:
-        again = sum(known.split(" (")[0] == name for known, _, _ in seen)
-        found: list[Tensor] = []
-        seen.append((f"{name} ({again + 1})" if again else name, first.detach().clone(), found))
-        first.register_hook(lambda slope: found.append(slope.detach()))
+    if not isinstance(parts, Pieces):
+        return question.collect(x * slope)
+    rest, sounds = torch.where(x == parts.x, 0.0, x * slope), len(parts.parts)
+    each = [window @ rest[a:b] for window, (a, b) in zip(parts.windows, parts.spans, strict=True)]
+    own = parts.gathered(torch.where(x == parts.x, slope, 0.0))
+    return own + (torch.stack(each) / sounds).expand(sounds, -1).reshape(parts.shape)
