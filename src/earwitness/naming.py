@@ -51,7 +51,13 @@ def build(text: str, classes: Iterable[type[T]], what: str, **given: object) -> 
     try:
         return thing(**options)
     except TypeError as error:
-        raise UsageError(f"{text!r}: {error}") from error
+        lacking = [n for n in by_place if n not in options and getattr(thing, n, None) is None]
+        needs = (
+            f"{name} needs {lacking[0]}: {name}:{lacking[0].upper()}"
+            if "missing" in str(error) and lacking
+            else str(error)
+        )
+        raise UsageError(f"{text!r}: {needs}") from error
 
 
 def _value(text: str) -> object:

@@ -82,7 +82,9 @@ def load_classifier(folder: str | os.PathLike, network: nn.Module | None = None,
         return need("earwitness.classifiers.hub", "hf", "a Hugging Face model").hugging_face(folder, device=device)
     if not (folder / "config.json").is_file():
         what = "the folder has no config.json" if folder.is_dir() else "there is no such folder"
-        raise ModelError(f"no classifier at {folder}: {what}. `earwitness train` makes one")
+        raise ModelError(
+            f"no classifier at {folder}: {what}. `earwitness train` makes one; a Hugging Face model is its folder, or owner/name"
+        )
     try:
         config = json.loads((folder / "config.json").read_text())
         if config["format"] != FORMAT:

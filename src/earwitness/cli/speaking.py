@@ -20,7 +20,7 @@ EPILOG = "Exit codes: 0 ok, 2 usage, 3 bad input or model, 4 finished with failu
 errors = Console(stderr=True, highlight=False)
 
 Clip = Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg, mp3, ...")]
-Model = Annotated[Path, typer.Option("--model", "-m", help="The folder of a classifier.")]
+Model = Annotated[Path, typer.Option("--model", "-m", help="The folder of a classifier, or a Hugging Face id.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; made if it is not there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")]

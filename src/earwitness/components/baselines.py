@@ -90,7 +90,7 @@ def baseline_features(
 ) -> tuple[Float[Tensor, "baselines *x"], str]:
     """`[K, *x]` and their description, at a stage where the clip is `x` `[*x]`.
 
-    columns: how many of the last dimension's places lie in the clip; pictures are made of these alone, and are `[*x]` all the same.
+    columns: how many of the last dimension's places lie in the clip; pictures are made of these alone (and are `[*x]`).
     """
     made = [_feature(kind, classifier, clip, stage, x, columns) for kind in _kinds(baseline, classifier)]
     return torch.stack([b for b, _ in made]), ", ".join(dict.fromkeys(note for _, note in made))

@@ -117,8 +117,8 @@ def of_a_layer(question: Question) -> LayerParts:
     parts = question.components if isinstance(question, AudioQuestion) else None
     if not isinstance(parts, LayerParts) or parts.by != "places":
         raise UsageError(
-            "a class activation map is made from the places of a layer: ask about one, ew.ask(classifier, audio, "
-            'ew.Units("features.12")), or --components units:features.12; `earwitness layers` lists them'
+            "this method answers questions about the places of a layer: ask one, ew.ask(classifier, audio, ew.Units(layer)), or "
+            "--components units:LAYER; `earwitness layers` lists what there is"
         )
     return parts
 

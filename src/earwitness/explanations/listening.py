@@ -51,7 +51,7 @@ class Heard:
 
     def __str__(self) -> str:
         if self.audio.peak == 0:
-            return "silence: no component is kept"
+            return "silence: " + ("what is kept makes no sound" if self.mask.any() else "no component is kept")
         louder = f", level changed by {self.gain_db:+.1f} dB" if self.gain_db else ""
         said = f"{self.prediction.label} ({self.prediction.probability:.2f})"
         return f"{said}, target score {self.score:.2f}, level {self.audio.rms_db:.1f} dB{louder}"

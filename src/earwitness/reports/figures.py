@@ -68,8 +68,11 @@ def _colours(values: np.ndarray, kind: str) -> dict:
 
 def _draw_map(figure: Figure, axes: Axes, explanation: Explanation) -> None:
     kind, (values, places) = explanation.kind, _laid_out(explanation)
+    if len(places) > 1 and places[0].name == "channel":  # of a layer, and its places: they are what can be seen
+        values, places, kind = values.sum(0), places[1:], f"{kind}, summed over channels"
     named = {axis.name: axis for axis in places}
-    label = f"{kind} ({explanation.unit})" if kind in SIGNED else kind
+    label = f"{kind} ({explanation.unit})" if explanation.kind in SIGNED else kind
+    kind = explanation.kind
     if set(named) == {"frequency", "time"}:
         order = [axis.name for axis in places]
         grid = values if order == ["frequency", "time"] else values.T

@@ -22,7 +22,8 @@ def summary(explanation: Explanation, record: dict[str, Any], out: Path) -> Iter
     if record["stopped"]:
         yield f"Sampling stopped: {record['stopped']}."
     for name, sound in record["heard"].items():
-        yield f"{name}: the model says {sound['label']} ({sound['probability']:.2f}), score {sound['score']:.2f}"
+        level = f"{sound['level_db']:.1f} dB" if sound["level_db"] is not None else "silent"
+        yield f"{name} ({level}): the model says {sound['label']} ({sound['probability']:.2f}), score {sound['score']:.3g}"
     yield from (f"warning: {warning}" for warning in record["warnings"])
     yield from (f"{name}: {path}" for name, path in record["files"].items())
     yield f"all of it as JSON: {out / 'explanation.json'}"

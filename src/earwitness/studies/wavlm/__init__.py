@@ -17,8 +17,8 @@ from earwitness.classifiers.hub import hugging_face
 from earwitness.errors import UsageError
 from earwitness.explainers import GradientSHAP
 from earwitness.studies.pages import Page, Section
+from earwitness.studies.wavlm.measured import chapters
 from earwitness.studies.wavlm.own import own_clips
-from earwitness.studies.wavlm.sections import chapters
 from earwitness.studies.wavlm.trials import QUICK, Run, Settings
 
 __all__ = ["QUICK", "Run", "Settings", "chapters", "from_words", "own_clips"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ def _section(
     found = frames(classifier, file, method, target)
     tables: dict[str, pd.DataFrame] = {"frames": found.to_frame(), "top": top_frames(found, top)}
     if layer is not None:
-        each = over_frames(neurons(classifier, file, method, layer, found.target).values)
+        each: Any = over_frames(neurons(classifier, file, method, layer, found.target).values)
         tables["neurons"] = each.sort_values("sum", key=np.abs, ascending=False).reset_index(names="neuron")
     missing = "" if found.gap is None else f" The shares miss {found.gap:.1%} of the total."
     pictures = {"frames": frame_picture(found, top, file.name)} if number < DRAWN else {}

@@ -1,6 +1,7 @@
 """The sections of the study: what the model has learnt, which frames and neurons it goes by, and whether that is true."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,7 +73,7 @@ def frame_section(run: Run) -> Section:
             f"{DIGITS_CREDIT}"
             pictures[f"clip-{number}"] = frame_picture(found[0], run.settings.top, caption)
             tables[f"top-{number}"] = top_frames(found[0], run.settings.top)
-    table = pd.DataFrame(rows)
+    table: Any = pd.DataFrame(rows)
     inside = int((table["sum"].sub(table["total"]).abs() <= stats.t.ppf(0.975, REPEATS - 1) * table["stderr"]).sum())
     share = mean_interval(np.abs(table["sum"] - table["total"]) / table["total"].abs())
     return Section(
@@ -110,11 +111,11 @@ def published_section(run: Run) -> Section:
         rows.append(
             {
                 "clip": clip.path.stem, "frames": ours.values.size, "total": ours.total, "sum": ours.values.sum(),
-                "published_sum": theirs.values.sum(), "rank_correlation": stats.spearmanr(ours.values, theirs.values).statistic,
+                "published_sum": theirs.values.sum(), "rank_correlation": float(stats.spearmanr(ours.values, theirs.values)[0]),
                 "top_shared": len(best[0] & best[1]) / len(best[0]),
             }
         )  # fmt: skip
-    table = pd.DataFrame(rows)
+    table: Any = pd.DataFrame(rows)
     missed = mean_interval(np.abs(table["published_sum"] - table["total"]) / table["total"].abs())
     agrees = mean_interval(table["rank_correlation"])
     return Section(
@@ -139,7 +140,8 @@ def neuron_section(run: Run) -> Section:
         each = over_frames(neurons(run.digit_model, clip.path, run.method, run.settings.layer).values)
         tables.append(each.assign(clip=clip.path.stem, label=clip.label, neuron=np.arange(len(each))))
         agreement.append(each.abs().rank().corr())
-    every, ranks = pd.concat(tables), sum(agreement) / len(agreement)
+    every: Any = pd.concat(tables)
+    ranks: Any = sum(agreement) / len(agreement)
     mean = every.groupby("neuron")["sum"].agg(["mean", "std"]).sort_values("mean", key=np.abs, ascending=False)
     top = mean.head(run.settings.top).reset_index()
     other = [float(ranks.loc["sum", way]) for way in OVER_FRAMES if way not in ("sum", "mean")]
@@ -182,7 +184,7 @@ def check_section(run: Run) -> Section:
         components=Frames(stage=stage_of_sound(run.digit_model)), jobs=run.jobs, progress=run.progress,
     )  # fmt: skip
     pictures = {metric: found.picture(metric) for metric in found.metrics if found.ranked(metric)}
-    means = found.summary().set_index(["metric", "explainer"])["mean"]
+    means: Any = found.summary().set_index(["metric", "explainer"])["mean"]
     ours = next(
         name for name in map(str, means["deletion"].index) if name.startswith("gradient-shap") and "weight" not in name
     )
@@ -207,7 +209,7 @@ def emotion_section(run: Run) -> Section:
         run.say(f"speakers {' and '.join(pair)} are left out")
         _, figures = accuracy(run.emotion_model(pair), [clip for who in pair for clip in run.emotions[who]])
         rows.append({"left_out": ", ".join(pair), **figures})
-    table = pd.DataFrame(rows)
+    table: Any = pd.DataFrame(rows)
     return Section(
         "emotion", "Emotions of speakers that it has never heard",
         "Seven acted emotions, ten speakers, clips of two seconds. Two speakers are left out, five times; each model begins "
@@ -239,7 +241,7 @@ def phone_section(run: Run) -> Section:
             "phones", "Phones", f"No clip of the speakers that were left out was named rightly. {EMOTION_CREDIT}"
         )
     every = pd.concat(rows, ignore_index=True)
-    kinds = _by_kind(every)
+    kinds: Any = _by_kind(every)
     dense = kinds.set_index("kind")["share_per_share_of_time"]
     picture = Bars(
         list(kinds["kind"]),
