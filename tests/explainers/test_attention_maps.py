@@ -32,10 +32,14 @@ def eager(q, k, v):
 
 
 class Patches(nn.Module):
-    """Patches of 5 bands x 16 frames as tokens behind `special` others, three blocks, and what is read: their mean."""
+    """Patches of 5 bands x 16 frames as tokens behind `special` others, three blocks, and a mean: by default of the special ones.
 
-    def __init__(self, special=2, fused=True):
+    read: how often each token is read, in their order, instead.
+    """
+
+    def __init__(self, special=2, fused=True, read=None):
         super().__init__()
+        self.read = read
         self.special, self.convolution = special, nn.Conv2d(1, WIDTH, (5, 16), (5, 16))
         self.first = nn.Parameter(torch.randn(special, WIDTH))
         self.blocks = nn.Sequential(*(Block(fused) for _ in range(3)))
@@ -45,6 +49,8 @@ class Patches(nn.Module):
         tokens = self.convolution(x).flatten(2).transpose(1, 2)
         tokens = torch.cat([self.first.expand(len(x), -1, -1), tokens], 1)
         found = self.blocks(tokens)
+        if self.read is not None:
+            return self.head(self.read @ found)
         return self.head(found[:, : self.special or None].mean(1))
 
     def layout(self, layer, shape, axes):
@@ -94,6 +100,34 @@ def test_rollout_written_out(clip, special, fused):
     np.testing.assert_allclose(found.values, row[special:].reshape(4, 7), rtol=1e-4)
     assert found.values.sum() + row[:special].sum() == pytest.approx(1, rel=1e-5)
     assert (found.kind, found.evaluations, found.shape) == ("importance", 1 + 2, (4, 7))
+
+
+READ = {
+    "patches, as in BEiT": torch.tensor([0.0] + [1.0] * 28) / 28,
+    "the first and the patches, none of four registers, as in Dinov2": torch.tensor([1.0] + [0.0] * 4 + [1 / 28] * 28),
+    "one patch": torch.tensor([0.0] * 20 + [-2.0] + [0.0] * 8),
+}
+
+
+@pytest.mark.parametrize("layer", ["blocks.2", "blocks.0"])
+@pytest.mark.parametrize("name", READ)
+def test_it_starts_from_what_is_read(clip, name, layer):
+    """Not from the special tokens, unless it is they; whichever layer is asked about."""
+    read, special = READ[name], len(READ[name]) - 28
+    question = asked(clip, layer, special=special, read=read)
+    start, last = (read.abs() / read.abs().sum()).double().numpy(), attentions(question)[-1].mean(0)
+    row = start
+    for block in attentions(question)[::-1]:
+        row = row @ (0.5 * block.mean(0) + 0.5 * np.eye(len(read)))
+    np.testing.assert_allclose(ew.AttentionRollout()(question).values, row[special:].reshape(4, 7), rtol=1e-4)
+    expected = (start @ last)[special:].reshape(4, 7)
+    np.testing.assert_allclose(ew.ActivationMap()(question).others["map"], expected, rtol=1e-4)
+
+
+def test_where_nothing_is_read(clip):
+    """A score that depends on no token: an empty map."""
+    question = asked(clip, special=1, read=torch.zeros(29))
+    assert not ew.AttentionRollout()(question).values.any()
 
 
 def test_even_attention_in_closed_form(clip):
@@ -182,6 +216,50 @@ def test_what_makes_no_sense():
     for quantile in (1, -0.1, True):
         with pytest.raises(ew.UsageError, match="lies between 0 and 1"):
             ew.ActivationMap(quantile=quantile)
+
+
+PICTURE = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 20,
+    "num_labels": 2,
+}
+
+
+@pytest.mark.parametrize("name", ["Beit", "Dinov2WithRegisters", "ViT"])
+def test_what_models_of_pictures_read(tone, name):
+    """BEiT the mean of its patches; Dinov2 the first token and that mean, by one layer; ViT the first alone."""
+    config = getattr(transformers, f"{name}Config")(**PICTURE, image_size=32, patch_size=8)
+    config.use_mean_pooling = True
+    model = getattr(transformers, f"{name}ForImageClassification")(config)
+    front = ew.Picture(ew.LogMel(8000, n_fft=256, hop_length=64, n_mels=20), 32, 32)
+    path = {"Beit": "model.beit.layers.1", "ViT": "model.vit.layers.1"}.get(
+        name, "model.dinov2_with_registers.encoder.layer.1"
+    )
+    question = ew.ask(ew.hugging_face(model, front), tone()[0], ew.Units(path), 0)
+    model.set_attn_implementation("eager")
+    features = question.classifier.at("features", question.audio.samples[None])
+    with torch.no_grad():
+        each = model(pixel_values=features, output_attentions=True).attentions
+    special = {"Dinov2WithRegisters": 5}.get(name, 1)
+    start = torch.zeros(special + 16)
+    if name != "Beit":
+        start[0] = 1.0
+    if name == "Dinov2WithRegisters":
+        first, patches = (half.norm() for half in model.classifier.weight[0].detach().chunk(2))
+        start[0], start[5:] = first, patches / 16
+    if name == "Beit":
+        start[1:] = 1.0
+    start = start / start.sum()
+    row = start
+    for attention in each[::-1]:
+        row = row @ (0.5 * attention[0].mean(0) + 0.5 * torch.eye(len(start)))
+    for values, expected in (
+        (ew.AttentionRollout()(question).values, row),
+        (ew.ActivationMap()(question).others["map"], start @ each[-1][0].mean(0)),
+    ):
+        np.testing.assert_allclose(values, expected[special:].reshape(4, 4).detach(), rtol=1e-4)
 
 
 def test_a_model_of_transformers(tone):

@@ -30,7 +30,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from earwitness.classifiers.watching import answers_of
+from earwitness.classifiers.layer_answers import answers_of
 from earwitness.components.pieces import Pieces
 from earwitness.errors import ModelError, UsageError, unknown
 from earwitness.explainers.base import Attribution, Explainer
@@ -69,15 +69,16 @@ class LRP(Explainer):
     the score is `numbers["conserved"]`. Biases keep a part of it, or owe one; so do softmax and sigmoid. Beyond a tenth there is
     a warning, and `conservation` says where.
     Cost: one evaluation with its backward pass; z-plus and alpha-beta do each convolution three to five times.
-    Raises `ModelError` for recurrent layers and the few functions without a rule, compiled networks, and where there is no gradient (a black box).
+    Raises `ModelError` for recurrent layers and the few functions without a rule, compiled networks, and where there is no
+        gradient (a black box).
     Source: Bach et al. (2015); Montavon et al. (2019) for composites; Achtibat et al. (2024), "AttnLRP", for attention and norms;
         Vielhaben et al. (2024), "DFT-LRP", for sounds.
     Differs: from zennit, captum and LXT: nothing is replaced in the network, so residual sums, functional calls, modules that are
         reused or work in place, any batch norm behind a convolution and any attention are seen. Batch norm elsewhere is linear
         (zennit lets relevance pass). An output without contributions of one sign is shared by the other's, where zennit loses,
         or doubles, its relevance. Functions of one number at the input let it pass: a level keeps what its standardised form
-        gets. From DFT-LRP: the sounds are those of the question (smooth bands, say), and nothing is divided by samples near 0, but
-        what flat, w-square and z-box hand to them; what they hand to samples of exactly 0 is shared evenly by the sounds.
+        gets. From DFT-LRP: the sounds are those of the question (smooth bands, say), and nothing is divided by samples near 0,
+        but what flat, w-square and z-box hand to them; what they hand to samples of exactly 0 is shared evenly by the sounds.
     Cannot see: the score with a component taken away; it is one walk at the clip, and its rules are conventions. With z-plus on
         every layer relevance hardly depends on the label, or on late weights (Sixt et al. 2020). A function of TorchScript, or
         with a backward pass of its own, has its plain gradient; an activation that is written out is seen as the products it

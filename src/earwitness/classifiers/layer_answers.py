@@ -36,24 +36,13 @@ def answers_of(network: nn.Module) -> Iterator[list[Answer]]:
     """The answers of a network's layers inside, as far as they have gradients, in the order in which they come."""
     seen: list[Answer] = []
 
-    def see(name: str, output: Any) -> None:
-        found = first_tensor(output)
-        if found is None or not found.requires_grad:
-            return
+    def see(name: str, value: Tensor) -> None:
         again = sum(answer.name.split(" (")[0] == name for answer in seen)
-        seen.append(Answer(f"{name} ({again + 1})" if again else name, found.detach().clone()))
-        found.register_hook(seen[-1].arrived)
+        seen.append(Answer(f"{name} ({again + 1})" if again else name, value.detach().clone()))
+        value.register_hook(seen[-1].arrived)
 
-    handles = [
-        module.register_forward_hook(lambda _, __, output, name=name: see(name, output))
-        for name, module in network.named_modules()
-        if name
-    ]
-    try:
+    with _watched(network, see):
         yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def attended_and_read(network: nn.Module, slope: Callable[[], Tensor], tokens: int) -> tuple[list[Tensor], Tensor]:
@@ -64,9 +53,34 @@ def attended_and_read(network: nn.Module, slope: Callable[[], Tensor], tokens: i
         gradient there, as a share of all lengths; all 0 where the score depends on none.
     No maps where nothing attends to these tokens (see `head_means`).
     """
-    back: list[Tensor] = []
-    with answers_of(network) as seen:
+    back: list[Tensor] = []  # gradients come from behind: that of the last layer first
+
+    def see(_: str, value: Tensor) -> None:
+        if value.ndim == 3 and value.shape[:2] == (1, tokens):
+            value.register_hook(lambda slope: None if back else back.append(slope[0].detach()))
+
+    with _watched(network, see):
         maps = head_means(lambda: back.append(slope()), tokens)
-    rows = [a.slope[0] for a in seen if a.slope is not None and a.slope.ndim == 3 and a.slope.shape[:2] == (1, tokens)]
-    steep = (rows or back)[-1].norm(dim=-1)
+    steep = back[0].norm(dim=-1)
     return maps, steep / steep.sum().clamp(min=1e-30)
+
+
+@contextmanager
+def _watched(network: nn.Module, see: Callable[[str, Tensor], None]) -> Iterator[None]:
+    """Inside, each call of a layer is told with its path and what it answers, where that has a gradient."""
+
+    def tell(name: str, output: Any) -> None:
+        found = first_tensor(output)
+        if found is not None and found.requires_grad:
+            see(name, found)
+
+    handles = [
+        module.register_forward_hook(lambda _, __, output, name=name: tell(name, output))
+        for name, module in network.named_modules()
+        if name
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
