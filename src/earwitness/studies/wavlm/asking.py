@@ -5,12 +5,13 @@ neurons     shares of every number behind a layer, [channels, frames]; over fram
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import torch
 
+from earwitness.audio import Audio
 from earwitness.axes import Axis
 from earwitness.carrying import analyse, window_length
 from earwitness.classifiers import Classifier
@@ -81,7 +82,7 @@ def frame_picture(explanation: Explanation, top: int, caption: str) -> Picture:
     """Waveform, spectrogram, and the frames' shares with the largest marked."""
     question = explanation.question
     assert isinstance(question, AudioQuestion)
-    clip = question.audio
+    clip = cast(Audio, question.audio)
     seconds = clip.start + np.arange(len(clip.samples)) / clip.sample_rate
     wave = Curves(seconds, {"samples": clip.samples.numpy()}, "s", "amplitude", said(explanation))
     values, middles = explanation.values, explanation.axes[0].centers
@@ -96,7 +97,7 @@ def frame_picture(explanation: Explanation, top: int, caption: str) -> Picture:
     return Picture([wave, _spectrogram(clip), shares], caption, 3)
 
 
-def _spectrogram(clip: Any) -> Heat:
+def _spectrogram(clip: Audio) -> Heat:
     """In dB below the loudest, 80 of them."""
     n_fft = window_length(clip.sample_rate)
     power = analyse(clip.samples.cpu(), n_fft).abs().square()

@@ -55,9 +55,10 @@ def digit_section(run: Run) -> Section:
 
 
 def explained(run: Run) -> list[Clip]:
-    """The clips that are explained: rightly named, all digits alike."""
+    """The clips that are explained: rightly named, all digits alike; any, where the model names none rightly."""
     right, _ = accuracy(run.digit_model, run.digits["test"])
-    return spread([clip for clip, hit in zip(run.digits["test"], right, strict=True) if hit], run.settings.clips)
+    hits = [clip for clip, hit in zip(run.digits["test"], right, strict=True) if hit]
+    return spread(hits or run.digits["test"], run.settings.clips)
 
 
 def frame_section(run: Run) -> Section:
@@ -111,7 +112,7 @@ def published_section(run: Run) -> Section:
         rows.append(
             {
                 "clip": clip.path.stem, "frames": ours.values.size, "total": ours.total, "sum": ours.values.sum(),
-                "published_sum": theirs.values.sum(), "rank_correlation": float(stats.spearmanr(ours.values, theirs.values)[0]),
+                "published_sum": theirs.values.sum(), "rank_correlation": _by_rank(ours.values, theirs.values),
                 "top_shared": len(best[0] & best[1]) / len(best[0]),
             }
         )  # fmt: skip
@@ -131,6 +132,11 @@ def published_section(run: Run) -> Section:
         f"GradientSHAP's by rank at {agrees.mean:.2f} [{agrees.low:.2f}, {agrees.high:.2f}].",
         tables={"clips": table},
     )  # fmt: skip
+
+
+def _by_rank(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's correlation."""
+    return float(np.corrcoef(stats.rankdata(first), stats.rankdata(second))[0, 1])
 
 
 def neuron_section(run: Run) -> Section:
