@@ -114,6 +114,38 @@ def test_units_behind_a_pooling(cnn, clip):
     np.testing.assert_allclose(hidden(clip.samples[None]).detach(), classifier(clip.samples[None]).detach())
 
 
+class Named(nn.Module):
+    """Parts that are called whatever one likes."""
+
+    def __init__(self, *names):
+        super().__init__()
+        for name in names:
+            self.add_module(name, nn.Conv2d(1, 1, 1))
+
+    def forward(self, x):
+        for part in self.children():
+            x = part(x)
+        return x.mean((2, 3))
+
+
+@pytest.mark.parametrize("name", ["whole", "behind", "placed", "network", "shape"])
+def test_parts_keep_whatever_name_they_have(name):
+    network = Named("first", name)
+    features = torch.ones(1, 4, 3)
+    classifier = ew.Classifier(network, None, ["one"])
+    hidden = ew.neurons(classifier, name, clip=features)
+    torch.testing.assert_close(hidden(features[None]), classifier(features[None]))
+    assert hidden.network.get_submodule(name) is network.get_submodule(name)
+    question = ew.ask(hidden, features, ew.Units("first"), 0)
+    assert torch.equal(question.x, network.first(features[None])[0])
+
+
+@pytest.mark.parametrize("name", ["layout", "_whole", "_behind", "_placed"])
+def test_a_part_that_is_named_as_one_of_ours_is_refused(name):
+    with pytest.raises(ew.UsageError, match=f"the network has a part named '{name}'"):
+        ew.neurons(ew.Classifier(Named("first", name), None, ["one"]), "first", clip=torch.ones(1, 4, 3))
+
+
 def test_what_cannot_be_answered(cnn, clip):
     with pytest.raises(ew.UsageError, match="unknown stage 'network"):
         ew.neurons(cnn(MEL), "features.30")

@@ -21,6 +21,8 @@ from earwitness.classifiers.base import Classifier, evaluating, first_tensor, st
 from earwitness.classifiers.layouts import Layout, layout_of
 from earwitness.errors import InputError, UsageError
 
+TAKEN = ("layout", "_whole", "_behind", "_placed")  # what a network that answers a layer is and has itself
+
 
 class HiddenClassifier(Classifier):
     """A classifier whose scores are activations. Its "probabilities" are sigmoids of them, and mean nothing."""
@@ -42,12 +44,18 @@ def neurons(classifier: Classifier, layer: str, clip: Audio | Tensor | None = No
 
     Front end and network are shared, not copied, and keep their modes. The mean goes over all places, those of padding included,
     but not over tokens that stand for no place. Cost: one pass now; each answer runs the whole network.
-    Raises `UsageError` for an unknown layer, and for one whose output has no channels; `InputError` where a clip is needed.
+    Raises `UsageError` for an unknown layer, for one whose output has no channels, and where a part of the network has one of the
+        few names that are taken here (`layout`); `InputError` where a clip is needed.
     Differs: captum's NeuronGradient and NeuronIntegratedGradients take one number of the layer, or any function of it; this is
         the mean.
     """
     stage = stage_of(layer)
     path = stage.removeprefix("network").removeprefix(".")
+    taken = [name for name, _ in classifier.network.named_children() if name in TAKEN]
+    if taken:
+        raise UsageError(
+            f"the network has a part named {taken[0]!r}, where a classifier of its neurons keeps something else: rename the part"
+        )
     given, axes = _probe(classifier, clip)
     with evaluating(classifier), torch.no_grad():
         shape = classifier.at(stage, given)[0].shape
@@ -82,30 +90,32 @@ def _probe(classifier: Classifier, clip: Audio | Tensor | None) -> tuple[Tensor,
 class _Channels(nn.Module):
     """A network, run for what one of its layers answers. Its parts have the names that they have there.
 
-    behind: the layer's path.  placed: where its numbers stand.
+    behind: the layer's path.  placed: where its numbers stand. No part may be named as one of `TAKEN`.
     """
 
     def __init__(self, network: nn.Module, behind: str, placed: Layout) -> None:
         super().__init__()
         for name, part in network.named_children():
             self.add_module(name, part)
-        self.whole, self.behind, self.placed = network, behind, placed
+        self._whole, self._behind, self._placed = network, behind, placed
         self.training = network.training
 
     def forward(self, x: Tensor) -> Tensor:
         """Features to `[B, channels]`."""
         seen: list[Any] = []
-        handle = self.whole.get_submodule(self.behind).register_forward_hook(lambda _, __, output: seen.append(output))
+        handle = self._whole.get_submodule(self._behind).register_forward_hook(
+            lambda _, __, output: seen.append(output)
+        )
         try:
-            self.whole(x)
+            self._whole(x)
         finally:
             handle.remove()
         found = cast(Tensor, first_tensor(seen[0]))
         if found.ndim == 2:
             return found
-        rows = found.movedim(self.placed.channels % (found.ndim - 1) + 1, 1).flatten(2)
-        return rows[..., self.placed.special :].mean(2)
+        rows = found.movedim(self._placed.channels % (found.ndim - 1) + 1, 1).flatten(2)
+        return rows[..., self._placed.special :].mean(2)
 
     def layout(self, layer: str, shape: Sequence[int], axes: tuple[Axis, ...]) -> Layout | None:
         """Where a layer's output stands: as in the network itself."""
-        return layout_of(self.whole, layer, shape, axes)
+        return layout_of(self._whole, layer, shape, axes)
