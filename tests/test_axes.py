@@ -53,6 +53,13 @@ def test_groups_of_neighbours_are_nearly_equal(size, groups):
         assert coarse.place(g) == [axis.edges[members[0]], axis.edges[members[-1] + 1]]
 
 
+def test_resized_places_share_out_those_there_were():
+    """By their number: two thirds of the first, then a third of it with a third of the second, then the rest."""
+    axis = ew.Axis("frequency", "Hz", (0, 30, 90))
+    assert axis.resized(3) == ew.Axis("frequency", "Hz", (0, 20, 50, 90))
+    assert axis.resized(1).edges == (0, 90) and axis.resized(2) == axis
+
+
 def test_overlap_by_hand():
     target = ew.Axis("time", "s", (0, 1, 4))
     np.testing.assert_allclose(overlap(TIME, target), [[0.5, 0.5, 0], [0, 1 / 3, 1 / 3]])

@@ -62,6 +62,11 @@ class Axis:
         """The same places, `by` later (in the axis' unit)."""
         return self if by == 0 else replace(self, edges=tuple(edge + by for edge in self.edges))
 
+    def resized(self, size: int) -> "Axis":
+        """The same extent in `size` places, which share out those of this axis evenly, by their number."""
+        edges = np.interp(np.linspace(0, self.size, size + 1), np.arange(self.size + 1), self.edges)
+        return Axis(self.name, self.unit, tuple(edges))
+
     def coarser(self, groups: int) -> "tuple[Axis, np.ndarray]":
         """The axis in `groups` nearly equal groups of neighbours, and the group of each place."""
         if not 1 <= groups <= self.size:

@@ -112,8 +112,10 @@ def test_a_flat_score_is_told():
 def test_it_is_no_other_for_another_batch_and_stops_at_a_budget(question):
     found = ew.SilenceMap(until=ew.Budget(precision=0.2, evaluations=2000))(question)
     assert "standard error" in found.stopped and found.stderr.max() <= 0.2
-    again = ew.SilenceMap(samples=6)(replace(question, batch=5))
-    assert np.corrcoef(again.values.ravel(), ew.SilenceMap(samples=6)(question).values.ravel())[0, 1] > 0.999
+    first, again = (ew.SilenceMap(samples=6)(replace(question, batch=batch)) for batch in (8, 5))
+    np.testing.assert_allclose(again.signed, first.signed, atol=1e-5 * np.ptp(first.signed))
+    other = np.abs(again.others["silence"] - first.others["silence"]) > 1e-9
+    assert np.count_nonzero(other) <= 2  # rounding may turn round the two that are next to a limit
 
 
 # ---- the published one

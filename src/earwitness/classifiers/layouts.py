@@ -60,7 +60,7 @@ class Layout:
 
 def evenly(axis: Axis, size: int) -> Spans:
     """The extent of an axis in `size` parts, evenly by the number of its places."""
-    edges = np.interp(np.linspace(0, axis.size, size + 1), np.arange(axis.size + 1), axis.edges)
+    edges = axis.resized(size).edges
     return Spans(axis.name, axis.unit, np.stack([edges[:-1], edges[1:]], 1))
 
 

@@ -76,13 +76,7 @@ class Picture(FrontEnd):
     def axes(self, n_samples: int) -> tuple[Axis, ...]:
         """Frequency and time; a pixel stands for as many of the front end's places, or such a part of one, as it was made of."""
         axes = self._inner[0].axes(n_samples)
-        return tuple(_resized(axis, size) for axis, size in zip(axes, (self.height, self.width), strict=True))
-
-
-def _resized(axis: Axis, size: int) -> Axis:
-    """`size` places that share out those of an axis."""
-    edges = np.interp(np.linspace(0, axis.size, size + 1), np.arange(axis.size + 1), axis.edges)
-    return Axis(axis.name, axis.unit, tuple(edges))
+        return tuple(axis.resized(size) for axis, size in zip(axes, (self.height, self.width), strict=True))
 
 
 def _each(name: str, value: float | Sequence[float], channels: int) -> tuple[float, ...]:
