@@ -463,3 +463,23 @@ def test_through_load_classifier_and_the_command_line(wrapped, home, clip, tmp_p
     assert "model.classifier.dense" not in rows
     code = "import sys, earwitness as ew; ew.load_classifier; ew.ASTMel(); sys.exit('transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_frames_of_sound_are_the_model_s_own(wrapped, clip):
+    """52 frames of 400 samples every 320, and a click in the 700th sample moves what two of them hear."""
+    classifier = wrapped("data2vec")
+    parts = ew.ask(classifier, clip, ew.Frames(stage="features")).components
+    assert parts.shape == (52,)
+    np.testing.assert_allclose(parts.axes[0].edges[:3], np.array([0, 360, 680]) / RATE)
+    click = torch.zeros_like(parts.x)
+    click[700] = 1
+    assert np.flatnonzero(parts.collect(click).numpy()).tolist() == [1, 2]
+
+
+def test_training_goes_on_after_wrapping(home, clip):
+    """A model in hand keeps its gradients; one from the disk has none, which spares memory."""
+    model = hf.WavLMForSequenceClassification(hf.WavLMConfig(**SPEECH))
+    classifier = ew.hugging_face(model, ew.Waveform(RATE))
+    assert all(weights.requires_grad for weights in model.parameters())
+    ew.IntegratedGradients(4)(ew.ask(classifier, clip, ew.Segments(count=3)))
+    assert all(weights.grad is None for weights in model.parameters())
