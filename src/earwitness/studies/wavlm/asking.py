@@ -37,12 +37,12 @@ def stage_of_sound(classifier: Classifier) -> str:
     return "features" if isinstance(classifier.frontend, Waveform) and classifier.frontend.standardise else "waveform"
 
 
-def frames(classifier: Classifier, clip: Any, method: GradientSHAP, target: str | None = None) -> Explanation:
+def frame_shares(classifier: Classifier, clip: Any, method: GradientSHAP, target: str | None = None) -> Explanation:
     """The shares of the model's own frames."""
     return explain(classifier, clip, method, target, Frames(stage=stage_of_sound(classifier)))
 
 
-def neurons(
+def neuron_shares(
     classifier: Classifier, clip: Any, method: GradientSHAP, layer: int, target: str | None = None
 ) -> Explanation:
     """The shares of all numbers behind a transformer layer, `[channels, frames]`."""

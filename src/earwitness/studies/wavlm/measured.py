@@ -19,8 +19,8 @@ from earwitness.studies.pages import Bars, Picture, Section
 from earwitness.studies.wavlm.asking import (
     OVER_FRAMES,
     frame_picture,
-    frames,
-    neurons,
+    frame_shares,
+    neuron_shares,
     over_frames,
     stage_of_sound,
     top_frames,
@@ -66,7 +66,8 @@ def frame_section(run: Run) -> Section:
     clips, rows, pictures, tables = explained(run), [], {}, {}
     for number, clip in enumerate(clips):
         found = [
-            frames(run.digit_model, clip.path, GradientSHAP(run.settings.references, seed)) for seed in range(REPEATS)
+            frame_shares(run.digit_model, clip.path, GradientSHAP(run.settings.references, seed))
+            for seed in range(REPEATS)
         ]
         rows.append(_sum_row(clip, found))
         if number in (0, len(clips) // 2):
@@ -106,8 +107,8 @@ def published_section(run: Run) -> Section:
     """The published form: the gradient times the input."""
     rows = []
     for clip in explained(run):
-        ours = frames(run.digit_model, clip.path, run.method)
-        theirs = frames(run.digit_model, clip.path, GradientSHAP.published(run.settings.seed))
+        ours = frame_shares(run.digit_model, clip.path, run.method)
+        theirs = frame_shares(run.digit_model, clip.path, GradientSHAP.published(run.settings.seed))
         best = [set(np.argsort(-np.abs(one.values))[: run.settings.top // 2].tolist()) for one in (ours, theirs)]
         rows.append(
             {
@@ -143,7 +144,7 @@ def neuron_section(run: Run) -> Section:
     """Neurons: which channels of a layer, and how their frames are put together."""
     tables, agreement = [], []
     for clip in explained(run):
-        each = over_frames(neurons(run.digit_model, clip.path, run.method, run.settings.layer).values)
+        each = over_frames(neuron_shares(run.digit_model, clip.path, run.method, run.settings.layer).values)
         tables.append(each.assign(clip=clip.path.stem, label=clip.label, neuron=np.arange(len(each))))
         agreement.append(each.abs().rank().corr())
     every: Any = pd.concat(tables)
