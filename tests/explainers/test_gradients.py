@@ -8,6 +8,7 @@ from captum.attr import IntegratedGradients as CaptumIntegratedGradients
 from captum.attr import Saliency as CaptumSaliency
 
 import earwitness as ew
+from earwitness.numerics.paths import by_level
 
 MEL = ew.LogMel(8000, n_fft=256, hop_length=64, n_mels=20, amin=1e-6)
 
@@ -169,3 +170,55 @@ def test_what_makes_no_sense(make, said):
 def test_a_budget_stops_them(question):
     found = ew.GradientSHAP(until=ew.Budget(precision=0.2, evaluations=4000))(question)
     assert "standard error" in found.stopped and found.stderr.max() <= 0.2 * np.abs(found.values).max()
+
+
+def normalising():
+    """A network that hears no level but just above silence: each channel over its deviation, as group norm does."""
+    torch.manual_seed(3)
+    layers = [torch.nn.Unflatten(1, (1, -1)), torch.nn.Conv1d(1, 6, 16, 8, bias=False), torch.nn.GroupNorm(6, 6)]
+    layers += [torch.nn.GELU(), torch.nn.Conv1d(6, 4, 8, 4), torch.nn.AdaptiveAvgPool1d(1), torch.nn.Flatten()]
+    return ew.Classifier(torch.nn.Sequential(*layers), ew.Waveform(8000), ["a", "b", "c", "d"]).eval()
+
+
+@pytest.mark.parametrize("method", [ew.GradientSHAP, ew.ExpectedGradients])
+def test_points_in_level_meet_the_total_where_even_points_miss_it(tone, method):
+    """Out of silence everything happens 60 dB below the clip: the sum of few points scatters, and in level hardly."""
+    question = ew.ask(normalising(), tone(level=0.8)[0], ew.Segments(count=5), "a")
+    total = question.ends()[0] - question.ends()[1]
+    sums = {
+        path: np.array([method(samples=48, seed=seed, path=path)(question).values.sum() for seed in range(12)])
+        for path in ("linear", "level")
+    }
+    assert sums["linear"].std() > 4 * sums["level"].std()
+    assert abs(sums["level"].mean() - total) < 3 * sums["level"].std(ddof=1) / np.sqrt(12)
+    natural = method(samples=48)(question).values
+    np.testing.assert_array_equal(natural, method(samples=48, path="level")(question).values)
+    loud = ew.ask(normalising(), tone(level=0.8)[0], ew.Segments(count=5, baseline="shaped"), "a")
+    np.testing.assert_array_equal(method(samples=48)(loud).values, method(samples=48, path="linear")(loud).values)
+
+
+def test_a_way_in_level_is_the_same_integral():
+    """Of 1, a, and 1 / (a + 1e-3), which changes 60 dB below."""
+    u = (np.arange(20000) + 0.5) / 20000
+    a, weight = by_level(u, -100.0)
+    np.testing.assert_allclose([weight.mean(), (weight * a).mean()], [1, 0.5], rtol=1e-6)
+    np.testing.assert_allclose((weight / (a + 1e-3)).mean(), np.log(1001), rtol=1e-6)
+    assert (np.diff(a) > 0).all() and a[0] > 0 and a[-1] < 1
+
+
+def test_the_published_form_multiplies_by_the_input(cnn, tone):
+    """By hand, with its own Gaussian references: slopes times the clip; nothing adds up."""
+    question = ew.ask(cnn(MEL), tone()[0], ew.Segments(count=4), "low")
+    found = ew.GradientSHAP.published(seed=5)(question)
+    assert found.kind == "effect" and found.gap is None
+    ours = ew.GradientSHAP(seed=5, references="gaussian")
+    samples = question.x
+    expected, rng = torch.zeros_like(samples), np.random.default_rng(5)
+    for points in ours.block_sizes(50):
+        u = (np.arange(points) + rng.random(points)) / points
+        noise = samples.mean() + samples.std(correction=0) * torch.from_numpy(rng.standard_normal((points, 8000))).to(
+            samples
+        )
+        at = noise + torch.from_numpy(u).to(samples)[:, None] * (samples - noise)
+        expected += (question.slope(at) * samples).sum(0) / 50
+    np.testing.assert_allclose(found.values, question.collect(expected), rtol=1e-4, atol=1e-6)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from earwitness.errors import UsageError, unknown, whole
-from earwitness.explainers.base import Budget, Sampled, known_path
+from earwitness.explainers.base import Budget, Sampled, along, known_path, natural_path
 from earwitness.numerics.blocks import Sums
 from earwitness.questions import Question
 
@@ -82,15 +82,15 @@ class GradientSHAP(Sampled):
 
     def draw(self, question: Question, points: int, rng: np.random.Generator) -> Sums:
         """Sum of the weighted slopes, gathered by component; a bounded number of points at a time."""
-        along, total = (np.arange(points) + rng.random(points)) / points, torch.zeros_like(question.x)
+        path = "linear" if self.references == "gaussian" else self.path or natural_path(question)
+        steps, total = np.stack(along(path, points, rng)), torch.zeros_like(question.x)
         at_once = max(1, NUMBERS // question.x.numel())
-        for part in np.split(along, range(at_once, points, at_once)):
-            references = self._references(question, len(part), rng)
-            way = self._noisy(question.x, len(part), rng) - references
-            a = torch.from_numpy(part).to(way).reshape(-1, *[1] * question.x.ndim)
-            total += (question.slope(references + a * way) * (way if self.weight == "difference" else question.x)).sum(
-                0
-            )
+        for part in np.split(steps, range(at_once, points, at_once), 1):
+            references = self._references(question, part.shape[1], rng)
+            way = self._noisy(question.x, part.shape[1], rng) - references
+            a, weights = torch.from_numpy(part).to(way).reshape(2, -1, *[1] * question.x.ndim)
+            times = way if self.weight == "difference" else question.x
+            total += (weights * question.slope(references + a * way) * times).sum(0)
         return {"share": question.collect(total).double().cpu().numpy().ravel(), "points": np.array(points)}
 
     def estimate(self, question: Question, sums: Sums) -> dict[str, np.ndarray]:
