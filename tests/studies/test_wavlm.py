@@ -81,7 +81,9 @@ def test_the_whole_study_and_again(miniature, tiny, tmp_path):
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.csv")} == tables
     top = pd.read_csv(tmp_path / "out" / "frames-top-0.csv")
     assert list(top["value"]) == sorted(top["value"], reverse=True)
-    np.testing.assert_allclose(top["time_to"] - top["time_from"], 0.02, atol=0.006)
+    lengths = np.round(top["time_to"] - top["time_from"], 6)
+    assert set(lengths) <= {0.02, 0.0225, lengths.max()}, "the first frame reaches 2.5 ms further, the last to the end"
+    assert lengths.max() < 0.045 and (lengths == 0.02).sum() >= len(lengths) - 2
 
 
 def test_one_s_own_model_and_recordings(tmp_path):
