@@ -476,6 +476,12 @@ def test_frames_of_sound_are_the_model_s_own(wrapped, clip):
     assert np.flatnonzero(parts.collect(click).numpy()).tolist() == [1, 2]
 
 
+def test_a_front_end_of_another_kind_is_told(wrapped, clip):
+    classifier = wrapped("vit", frontend=ew.Waveform(RATE))
+    with pytest.raises(ew.ModelError, match="is this the wrong front end"):
+        ew.explain(classifier, clip, ew.Occlusion(), components=ew.Segments(count=3))
+
+
 def test_training_goes_on_after_wrapping(home, clip):
     """A model in hand keeps its gradients; one from the disk has none, which spares memory."""
     model = hf.WavLMForSequenceClassification(hf.WavLMConfig(**SPEECH))

@@ -156,7 +156,7 @@ def _answer(classifier: Classifier, features: Tensor) -> Tensor:
         logits = classifier.network(features)
     except torch.OutOfMemoryError as error:
         raise ModelError('out of memory: ask with a smaller batch, or on device="cpu"') from error
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError, KeyError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ModelError(
             f"the network cannot take features of shape {list(features.shape)} ({reason}). "

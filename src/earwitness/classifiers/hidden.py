@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from earwitness.audio import Audio
@@ -25,11 +26,15 @@ TAKEN = ("layout", "_whole", "_behind", "_placed")  # what a network that answer
 
 
 class HiddenClassifier(Classifier):
-    """A classifier whose scores are activations. Its "probabilities" are sigmoids of them, and mean nothing."""
+    """A classifier whose scores are activations; so are its "probabilities"."""
 
     @property
     def unit(self) -> str:
         return "activation"
+
+    def probabilities(self, logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"]:
+        """The activations themselves: a neuron has no probability."""
+        return logits
 
 
 def neurons(classifier: Classifier, layer: str, clip: Audio | Tensor | None = None) -> Classifier:
