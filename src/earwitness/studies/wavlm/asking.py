@@ -84,14 +84,14 @@ def frame_picture(explanation: Explanation, top: int, caption: str) -> Picture:
     assert isinstance(question, AudioQuestion)
     clip = cast(Audio, question.audio)
     seconds = clip.start + np.arange(len(clip.samples)) / clip.sample_rate
-    wave = Curves(seconds, {"samples": clip.samples.numpy()}, "s", "amplitude", said(explanation))
+    wave = Curves(seconds, {"samples": clip.samples.numpy()}, "time (s)", "amplitude", said(explanation))
     values, middles = explanation.values, explanation.axes[0].centers
     marked = np.full(len(values), np.nan)
-    best = np.argsort(-values, kind="stable")[:top]
+    best = np.argsort(-values, kind="stable")[: min(top, max(1, len(values) // 3))]  # of a short word not all
     marked[best] = values[best]
     errors: Mapping[str, Any] = {} if explanation.stderr is None else {"frames": explanation.stderr}
     shares = Curves(
-        middles, {"frames": values, f"the best {len(best)}": marked}, "s", f"share of the {explanation.unit}",
+        middles, {"frames": values, f"the best {len(best)}": marked}, "time (s)", f"share of the {explanation.unit}",
         explanation.target, errors=errors,
     )  # fmt: skip
     return Picture([wave, _spectrogram(clip), shares], caption, 3)

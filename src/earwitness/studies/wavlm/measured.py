@@ -71,8 +71,8 @@ def frame_section(run: Run) -> Section:
         ]
         rows.append(_sum_row(clip, found))
         if number in (0, len(clips) // 2):
-            caption = f"{clip.path.stem}: the sound, its spectrogram, and what each frame of 25 ms adds to the logit. "
-            f"{DIGITS_CREDIT}"
+            what = f"{clip.path.stem}: the sound, its spectrogram, and what each frame of 25 ms adds to the logit."
+            caption = f"{what} {DIGITS_CREDIT}"
             pictures[f"clip-{number}"] = frame_picture(found[0], run.settings.top, caption)
             tables[f"top-{number}"] = top_frames(found[0], run.settings.top)
     table: Any = pd.DataFrame(rows)
