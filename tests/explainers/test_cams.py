@@ -81,7 +81,7 @@ def test_only_places_of_a_layer(cnn, tone, method):
     for cut in (ew.Grid(2, 2), ew.Units("features.7", "channels"), ew.Units("features.7", "units")):
         with pytest.raises(ew.UsageError, match="about the places of a layer: ask one"):
             method(ew.ask(classifier, clip, cut))
-    with pytest.raises(ew.UsageError, match="made from the places of a layer"):
+    with pytest.raises(ew.UsageError, match="about the places of a layer"):
         method(ew.Game(4, lambda m: m.sum(1)))
     found = method(ew.ask(classifier, clip, ew.Units("features.7")))
     assert (found.kind, found.evaluations) == ("importance", method.expected(found.question))

@@ -6,6 +6,7 @@ import torch
 from captum.attr import Saliency as CaptumSaliency
 
 import earwitness as ew
+from earwitness.carrying import partition
 
 RATE = 8000
 
@@ -41,11 +42,12 @@ def test_signed_is_the_slope_on_the_mask(cnn, tone):
 
 
 def test_samples_by_hand(tone):
-    """A linear network on samples: the slope is its weights."""
+    """A linear network on samples: the slope is its weights; segments cross-fade over 20 ms."""
     network = torch.nn.Linear(RATE, 2)
     classifier = ew.Classifier(network, ew.Waveform(RATE), ["a", "b"])
     found = ew.explain(classifier, tone()[0], ew.Saliency(), "b", ew.Segments(count=4, stage="features"))
-    expected = network.weight[1].detach().abs().reshape(4, -1).sum(1)
+    windows = partition(np.linspace(0, 1, 5), (np.arange(RATE) + 0.5) / RATE, 0.02)
+    expected = windows @ network.weight[1].detach().abs().double().numpy()
     np.testing.assert_allclose(found.values, expected, rtol=1e-5)
 
 
