@@ -84,7 +84,9 @@ def _draw_bars(axes: Axes, panel: Bars) -> None:
     axes.set_xticks(places, panel.names, rotation=30 if tilted else 0, ha="right" if tilted else "center")
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set(ylabel=panel.ylabel)
-    if len(panel.groups) > 1:
+    if len(panel.groups) > 4:  # more would cover the bars
+        axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    elif len(panel.groups) > 1:
         axes.legend(fontsize="small")
 
 
@@ -119,6 +121,7 @@ def _draw_ranks(axes: Axes, panel: Ranks) -> None:
     for place, (name, rank) in enumerate(zip(panel.names, panel.ranks, strict=True)):
         left = place < half
         y = -(lowest + (place if left else last - 1 - place))
-        end, said = (1 - 0.05 * last if left else last + 0.05 * last), f" {name} ({rank:.2f}) "
+        short = name if len(name) <= 32 else name.replace(":", ":\n ").replace(",", ",\n ")
+        end, said = (1 - 0.05 * last if left else last + 0.05 * last), f" {short} ({rank:.2f}) "
         axes.plot([rank, rank, end], [0, y, y], color="0.4", linewidth=0.8)
         axes.text(end, y, said, ha="right" if left else "left", va="center")

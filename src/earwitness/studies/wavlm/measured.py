@@ -190,23 +190,32 @@ def check_section(run: Run) -> Section:
         run.digit_model, explained(run), methods, metrics, run.out / "shards" / "digits",
         components=Frames(stage=stage_of_sound(run.digit_model)), jobs=run.jobs, progress=run.progress,
     )  # fmt: skip
-    pictures = {metric: found.picture(metric) for metric in found.metrics if found.ranked(metric)}
-    means: Any = found.summary().set_index(["metric", "explainer"])["mean"]
+    pictures = {metric.partition(":")[0]: found.picture(metric) for metric in found.metrics if found.ranked(metric)}
+    table: Any = found.summary()
     ours = next(
-        name for name in map(str, means["deletion"].index) if name.startswith("gradient-shap") and "weight" not in name
+        str(name) for name in table["explainer"] if str(name).startswith("gradient-shap") and "weight" not in name
     )
+    rows = [
+        table[(table["metric"] == name) & (table["explainer"] == ours)].iloc[0] for name in ("deletion", "insertion")
+    ]
     return Section(
         "checks", "Is it true?",
         "Deletion and insertion of frames, completeness, and whether the map changes when the model forgets what it has learnt "
         "(parameter randomisation: the rank correlation with the map of a model with shuffled weights; near 0 is best), beside a "
         "random map and the loudness of each frame.",
         asks="Does GradientSHAP beat chance and loudness?",
-        answer=f"deletion (lower is better): GradientSHAP {means['deletion', ours]:.2f}, loudness "
-        f"{means['deletion', 'loudness']:.2f}, "
-        f"random {means['deletion', 'random']:.2f}; insertion (higher is better): {means['insertion', ours]:.2f}, "
-        f"{means['insertion', 'loudness']:.2f}, {means['insertion', 'random']:.2f}.",
-        tables={"summary": found.summary()}, pictures=pictures,
+        answer="; ".join(_against_controls(row) for row in rows) + ".",
+        tables={"summary": table}, pictures=pictures,
     )  # fmt: skip
+
+
+def _against_controls(row: Any) -> str:
+    """A row of the summary: the differences to the controls, with their intervals."""
+    said = [
+        f"{row[f'minus_{name}']:+.2f} [{row[f'minus_{name}_low']:.2f}, {row[f'minus_{name}_high']:.2f}] against {what}"
+        for name, what in (("random", "a random map"), ("loudness", "loudness"))
+    ]
+    return f"{row['metric']} ({row['better']} is better) {row['mean']:.2f}: {', '.join(said)}"
 
 
 def emotion_section(run: Run) -> Section:
