@@ -258,7 +258,7 @@ def test_at_every_layer_that_is_listed_the_clip_is_the_clip(wrapped, clip, name)
     classifier = wrapped(name)
     rows = layers_of(classifier)
     assert len(rows) > 10
-    for row in rows[:: max(1, len(rows) // 12)]:
+    for row in rows[:: max(1, len(rows) // 6)]:
         question = ew.ask(classifier, clip, ew.Units(row["layer"]), "LABEL_0")
         assert question.ends()[0] == pytest.approx(float(question.clip_logits[0]), rel=1e-5, abs=1e-6)
 
