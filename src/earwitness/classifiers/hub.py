@@ -245,9 +245,9 @@ def _extractor(source: str, config: Any) -> Any:
     except Exception as error:  # whatever a foreign file makes transformers raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
-            f"the model {source!r} has no preprocessor_config.json that can be read ({reason}), so nobody knows what it eats: "
-            "put it "
-            "there, or say it, ew.hugging_face(.., frontend=ew.Waveform(16000, standardise=True)) or another front end"
+            f"the model {source!r} has no preprocessor_config.json that can be read ({reason}), so nobody knows what "
+            "it eats: put it there, or say it, ew.hugging_face(.., frontend=ew.Waveform(16000, standardise=True)) or "
+            "another front end"
         ) from error
 
 
@@ -313,9 +313,8 @@ def _perceptron(head: "Mapping[str, Tensor] | str | os.PathLike") -> nn.Module:
         raise ModelError(f"{head} holds no weights of a head that can be read, safetensors or a state dict") from error
     if weights or not layers:
         raise ModelError(
-            f"only linear layers with a ReLU between are built from weights, and these hold {', '.join(weights) or 'none'}: "
-            "give the "
-            "head itself, a torch.nn.Module"
+            "only linear layers with a ReLU between are built from weights, and these hold "
+            f"{', '.join(weights) or 'none'}: give the head itself, a torch.nn.Module"
         )
     return nn.Sequential(*layers[:-1])
 

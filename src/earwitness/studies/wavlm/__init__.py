@@ -58,11 +58,9 @@ def _opened(model: str, head: Path | None, labels: str | None) -> Classifier:
 def _front(settings: Settings, command: str) -> Page:
     return Page(
         "GradientSHAP for WavLM",
-        "Which frames of a spoken word, and which neurons, make a speech model say what it says? And do the answers hold? A "
-        "small WavLM "
-        "(the real architecture, reduced) is trained on spoken digits and on acted emotions, and asked with GradientSHAP in "
-        "its true "
-        f"form: {settings.references} random points between a baseline and the clip, the gradient times the difference. "
-        "Intervals are 95 %.",
+        "Which frames of a spoken word, and which neurons, make a speech model say what it says? And do the answers "
+        "hold? A small WavLM (the real architecture, reduced) is trained on spoken digits and on acted emotions, and "
+        f"asked with GradientSHAP in its true form: {settings.references} random points between a baseline and the "
+        "clip, the gradient times the difference. Intervals are 95 %.",
         command,
     )

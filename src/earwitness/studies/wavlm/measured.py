@@ -1,6 +1,6 @@
 """The sections of the study: what the model has learnt, which frames and neurons it goes by, and whether that is true."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,14 +42,12 @@ def digit_section(run: Run) -> Section:
     return Section(
         "digits", "Spoken digits",
         f"A WavLM of {parameters:,} parameters (192 channels, 4 transformer layers), trained from nothing for "
-        f"{run.settings.epochs} "
-        f"epochs on the {len(run.digits['train'])} training clips of the Free Spoken Digit Dataset, tested on the "
-        f"{len(test)} of its official split. No epoch was chosen: the last one counts. Beside it a linear classifier on "
-        "log-mel statistics.",
+        f"{run.settings.epochs} epochs on the {len(run.digits['train'])} training clips of the Free Spoken Digit "
+        f"Dataset, tested on the {len(test)} of its official split. No epoch was chosen: the last one counts. Beside "
+        "it a linear classifier on log-mel statistics.",
         asks="Does the model hear the digits?",
-        answer=f"{figures['accuracy']:.3f} [{figures['low']:.3f}, {figures['high']:.3f}] of {figures['n']:.0f} test clips; "
-        "linear "
-        f"{LINEAR['digits']:.2f}.",
+        answer=f"{figures['accuracy']:.3f} [{figures['low']:.3f}, {figures['high']:.3f}] of {figures['n']:.0f} test "
+        f"clips; linear {LINEAR['digits']:.2f}.",
         tables={"accuracy": table},
     )  # fmt: skip
 
@@ -80,17 +78,13 @@ def frame_section(run: Run) -> Section:
     share = mean_interval(np.abs(table["sum"] - table["total"]) / table["total"].abs())
     return Section(
         "frames", "Frames of 25 ms",
-        "The frames are the model's own: frame k hears the samples from 320 k to 320 k + 400. A sample that two frames hear "
-        "belongs to "
-        f"both by halves. GradientSHAP with {run.settings.references} points between silence and the clip; its shares add up "
-        "to what the "
-        f"clip has more than silence, on average: with {REPEATS} seeds the mean sum, its standard error, and the total. "
-        "Rightly named test "
-        "clips, all digits alike.",
+        "The frames are the model's own: frame k hears the samples from 320 k to 320 k + 400. A sample that two "
+        f"frames hear belongs to both by halves. GradientSHAP with {run.settings.references} points between silence "
+        f"and the clip; its shares add up to what the clip has more than silence, on average: with {REPEATS} seeds the "
+        "mean sum, its standard error, and the total. Rightly named test clips, all digits alike.",
         asks="Do the frames' shares add up?",
-        answer=f"in {inside} of {len(table)} clips the mean sum of {REPEATS} seeds meets the total within its 95 % interval; "
-        "it is off by "
-        f"{share.mean:.1%} [{share.low:.1%}, {share.high:.1%}] of the total.",
+        answer=f"in {inside} of {len(table)} clips the mean sum of {REPEATS} seeds meets the total within its 95 % "
+        f"interval; it is off by {share.mean:.1%} [{share.low:.1%}, {share.high:.1%}] of the total.",
         tables={"sums": table, **tables}, pictures=pictures,
     )  # fmt: skip
 
@@ -123,14 +117,12 @@ def published_section(run: Run) -> Section:
     return Section(
         "published", "The published form",
         "The study that made GradientSHAP for WavLM known takes Gaussian noise with the clip's mean and deviation as "
-        "references and "
-        "multiplies the gradient by the input, not by the difference to the reference. Nothing then adds up, and behind a step "
-        "that "
-        "standardises the clip a gradient has no part along the input at all. Here both are asked about the same frames.",
+        "references and multiplies the gradient by the input, not by the difference to the reference. Nothing then "
+        "adds up, and where layers are normalised a gradient has hardly any part along the input. Here "
+        "both are asked about the same frames.",
         asks="What does gradient x input miss?",
-        answer=f"its sum is off by {missed.mean:.0%} [{missed.low:.0%}, {missed.high:.0%}] of the total; its frames correlate "
-        "with "
-        f"GradientSHAP's by rank at {agrees.mean:.2f} [{agrees.low:.2f}, {agrees.high:.2f}].",
+        answer=f"its sum is off by {missed.mean:.0%} [{missed.low:.0%}, {missed.high:.0%}] of the total; its frames "
+        f"correlate with GradientSHAP's by rank at {agrees.mean:.2f} [{agrees.low:.2f}, {agrees.high:.2f}].",
         tables={"clips": table},
     )  # fmt: skip
 
@@ -159,10 +151,9 @@ def neuron_section(run: Run) -> Section:
     )  # fmt: skip
     return Section(
         "neurons", f"Neurons of layer {run.settings.layer}",
-        f"Shares of all numbers behind transformer layer {run.settings.layer} (from 0), between what stands there for silence "
-        "and for the "
-        "clip; over frames their mean, sum, maximum (with its sign) or norm. The table of neurons is sorted by the mean sum "
-        "over clips.",
+        f"Shares of all numbers behind transformer layer {run.settings.layer} (from 0), between what stands there for "
+        "silence and for the clip; over frames their mean, sum, maximum (with its sign) or norm. The table of neurons "
+        "is sorted by the mean sum over clips.",
         asks="Does it matter how a neuron's frames are put together?",
         answer="by absolute value, neurons rank by their sum as by their maximum at {:.2f} and as by their norm at {:.2f} "
         "(mean rank "
@@ -228,11 +219,9 @@ def emotion_section(run: Run) -> Section:
     table: Any = pd.DataFrame(rows)
     return Section(
         "emotion", "Emotions of speakers that it has never heard",
-        "Seven acted emotions, ten speakers, clips of two seconds. Two speakers are left out, five times; each model begins "
-        "with what "
-        f"the digits have taught and learns for {run.settings.emotion_epochs} epochs. The linear classifier's figure is from "
-        "leaving one "
-        "speaker out, with more to learn from.",
+        "Seven acted emotions, ten speakers, clips of two seconds. Two speakers are left out, five times; each model "
+        f"begins with what the digits have taught and learns for {run.settings.emotion_epochs} epochs. The linear "
+        "classifier's figure is from leaving one speaker out, with more to learn from.",
         asks="Does it hear emotion in new voices?",
         answer=f"accuracy {table['accuracy'].mean():.3f} and recall {table['recall'].mean():.3f}, means over {len(table)} pairs "
         f"({table['accuracy'].min():.2f} to {table['accuracy'].max():.2f}); linear {LINEAR['emotion']:.2f}.",
@@ -251,14 +240,13 @@ def phone_section(run: Run) -> Section:
             cut = Words(run.phones, stage=stage_of_sound(classifier))
             found = explain(classifier, clip.path, run.method, clip.label, cut)
             each = found.to_frame().assign(clip=clip.path.stem, emotion=clip.label, total=found.total)
-            rows.append(each.assign(seconds=each["time_to"] - each["time_from"], kind=each["time"].map(_kind)))
+            rows.append(each.assign(seconds=each["time_to"] - each["time_from"], kind=kinds_of(list(each["time"]))))
     if not rows:
         return Section(
             "phones", "Phones", f"No clip of the speakers that were left out was named rightly. {EMOTION_CREDIT}"
         )
     every = pd.concat(rows, ignore_index=True)
     kinds: Any = _by_kind(every)
-    dense = kinds.set_index("kind")["share_per_share_of_time"]
     picture = Bars(
         list(kinds["kind"]),
         {"of the sum of |shares|": kinds["share"], "of the time": kinds["time"]},
@@ -266,33 +254,49 @@ def phone_section(run: Run) -> Section:
     )
     return Section(
         "phones", "Phones",
-        "Which phones carry the emotion? Shares of the hand-labelled phones of each rightly named clip of a speaker who was "
-        "left out; "
-        "what lies between phones is a gap. A kind's part of the sum of absolute shares, beside its part of the time. "
-        + EMOTION_CREDIT,
+        "Which phones carry the emotion? Shares of the hand-labelled phones of each rightly named clip of a speaker "
+        "who was left out; a remark on how a phone was spoken goes on with it; what lies between phones is a pause. A "
+        f"kind's part of the sum of absolute shares, beside its part of the time. {EMOTION_CREDIT}",
         asks="Do vowels carry the emotion?",
-        answer="; ".join(f"{kind}: {value:.2f} times its part of the time" for kind, value in dense.items())
+        answer="; ".join(
+            f"{row['kind']}s have {row['share']:.0%} of the sum of |shares| in {row['time']:.0%} of the time, "
+            f"{row['difference']:+.0%} [{row['low']:.0%}, {row['high']:.0%}]"
+            for row in kinds.to_dict("records")
+        )
         + f" ({every['clip'].nunique()} clips).",
         tables={"kinds": kinds, "phones": every.drop(columns=["total"])},
         pictures={"kinds": Picture([picture], EMOTION_CREDIT, 1)},
     )  # fmt: skip
 
 
-def _kind(phone: str) -> str:
-    """Of a phone's name, or a gap's."""
-    name = phone.split()[0].lstrip("'\"_!?,.:")
-    if phone.startswith(("gap", "_", ".")) or not name:
-        return "gap or pause"
-    return "vowel" if name[0] in VOWELS else "consonant"
+def kinds_of(names: Sequence[str]) -> list[str]:
+    """ "vowel", "consonant" or "pause" for each phone of a clip, in order.
+
+    A remark on articulation ("-sth", voiceless; "+nas", nasal) goes on with the phone before it; "_d", "." and "(" are silence.
+    """
+    found: list[str] = []
+    for name in names:
+        bare = name.split()[0].lstrip("'\"[")
+        if bare[:1] in ("+", "-"):
+            found.append(found[-1] if found else "pause")
+        elif name.startswith("gap") or bare[:1] in ("_", ".", "("):
+            found.append("pause")
+        else:
+            found.append("vowel" if bare.lstrip("!?")[:1] in VOWELS else "consonant")
+    return found
 
 
 def _by_kind(every: pd.DataFrame) -> pd.DataFrame:
-    """Means over clips of a kind's part of the absolute shares and of the time."""
+    """A kind's part of the absolute shares and of the time, means over clips, and their difference with its interval."""
     every = every.assign(size=every["value"].abs())
     sums = every.pivot_table(index="clip", columns="kind", values=["size", "seconds"], aggfunc="sum", fill_value=0.0)
-    share, time = (sums[what].div(sums[what].sum(axis=1), axis=0).mean() for what in ("size", "seconds"))
-    table = pd.DataFrame({"share": share, "time": time, "share_per_share_of_time": share / time})
-    return table.reset_index(names="kind")
+    share, time = (sums[what].div(sums[what].sum(axis=1), axis=0) for what in ("size", "seconds"))
+    rows = []
+    for kind in share.columns:
+        more = mean_interval(share[kind] - time[kind])
+        known = {"kind": kind, "share": share[kind].mean(), "time": time[kind].mean()}
+        rows.append(known | {"difference": more.mean, "low": more.low, "high": more.high})
+    return pd.DataFrame(rows)
 
 
 CHAPTERS: tuple[Callable[[Run], Section], ...] = (
