@@ -1,5 +1,7 @@
 """Sampling designs: independent blocks, points in the unit cube, exchanged rows."""
 
+import threading
+
 import numpy as np
 import pytest
 from scipy.stats import qmc
@@ -92,3 +94,15 @@ def test_what_cannot_be_drawn():
     with pytest.raises(UsageError, match="at least one design"):
         block_sizes("sobol", 0)
     assert unit_points("monte-carlo", 2, 30000, rng).shape == (2, 30000)
+
+
+def test_scipys_table_is_read_where_no_ctrl_c_arrives(monkeypatch):
+    """In the main thread scipy ignores it while it reads, and draws from half a table."""
+    threads = []
+    plain = qmc.Sobol
+    monkeypatch.setattr(
+        designs.qmc, "Sobol", lambda *args, **how: threads.append(threading.current_thread()) or plain(*args, **how)
+    )
+    designs._read_direction_numbers.cache_clear()
+    unit_points("sobol", 4, 2, np.random.default_rng(0))
+    assert threads[0] is not threading.main_thread() and threads[1] is threading.main_thread()

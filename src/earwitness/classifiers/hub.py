@@ -104,7 +104,7 @@ def hugging_face(
 
     model: an id ("MIT/ast-finetuned-audioset-10-10-0.4593"), a folder, or a model of transformers.
     frontend: what computes the features; by default rebuilt from the model's own extractor. Image classifiers need one:
-        `ew.Picture(ew.LogMel(), 224, 224)`.
+        `ew.Picture(ew.LogSTFT(16000), 224, 224)`.
     head: for a backbone without classifier: a module from the mean over its tokens, `[B, channels]`, to logits; or its weights (a
         state dict, or a file of one, or safetensors), of linear layers with a ReLU between and nothing else.
     labels: names of the classes; by default the model's own.  device: "auto" (cuda where there is one), "cpu", "cuda".
@@ -238,7 +238,7 @@ def _extractor(source: str, config: Any) -> Any:
     if type(config) in transformers.AutoModelForImageClassification._model_mapping:
         raise UsageError(
             f"a {config.model_type} model looks at pictures: say how a sound becomes one, "
-            "ew.hugging_face(.., frontend=ew.Picture(ew.LogMel(), 224, 224))"
+            "ew.hugging_face(.., frontend=ew.Picture(ew.LogSTFT(16000), 224, 224))"
         )
     try:
         return transformers.AutoFeatureExtractor.from_pretrained(source, trust_remote_code=False)

@@ -18,6 +18,8 @@ Source: `scipy.stats.qmc` draws the sequences.
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 from scipy.stats import qmc
@@ -64,9 +66,17 @@ def _source(sampler: str, dimensions: int, rng: np.random.Generator) -> Callable
     if sampler == "monte-carlo":
         return lambda points: rng.random((points, dimensions))
     if sampler in ("sobol", "sobol-plain"):
+        _read_direction_numbers()
         sequence = qmc.Sobol(dimensions, scramble=sampler == "sobol", rng=rng)
         return lambda points: sequence.random(2 ** (points - 1).bit_length())[:points]
     return (qmc.Halton if sampler == "halton" else qmc.LatinHypercube)(dimensions, rng=rng).random
+
+
+@cache
+def _read_direction_numbers() -> None:
+    """Have scipy read its table, once, in a thread: there no Ctrl-C arrives, which it would ignore and draw from half a table."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(qmc.Sobol, 1).result()
 
 
 def exchanges(x: np.ndarray, z: np.ndarray, at_once: int) -> Iterator[np.ndarray]:
