@@ -15,13 +15,12 @@ import torch
 
 from earwitness.audio import Audio
 from earwitness.axes import Axis
-from earwitness.classifiers import Classifier, load_classifier
-from earwitness.classifiers.folders import save_classifier
+from earwitness.classifiers import Classifier
 from earwitness.components import Grid
 from earwitness.components.base import Baseline
 from earwitness.data.readers import esc10
-from earwitness.fingerprints import fingerprint
 from earwitness.statistics import proportion_interval
+from earwitness.studies.keeping import kept
 from earwitness.studies.scene_training import logits_of
 from earwitness.studies.truth.artefacts import RATE
 
@@ -135,24 +134,10 @@ class Study:
         return found
 
     def kept(
-        self,
-        name: str,
-        key: object,
-        make: Callable[[Path], tuple[Classifier, str]],
-        network: torch.nn.Module | None = None,
-    ) -> Classifier:
-        """A classifier from the folder of the run, or made and kept there.
-
-        key: everything that it depends on.  make: from the path of a checkpoint to a classifier and its card.
-        network: its architecture, where it is not one of the zoo's.
-        """
-        home = self.out / "models" / f"{name}-{fingerprint(key)[:12]}"
-        if not (home / "config.json").is_file():
-            home.mkdir(parents=True, exist_ok=True)
-            classifier, card = make(home / "checkpoint.pt")
-            save_classifier(classifier, home, card)
-            (home / "checkpoint.pt").unlink(missing_ok=True)
-        return load_classifier(home, network, device="cpu")
+        self, name: str, key: object, make: Callable[[Path], tuple[Classifier, str]], network: torch.nn.Module | None = None
+    ) -> Classifier:  # fmt: skip
+        """A classifier from the folder of the run, or made and kept there, as in `earwitness.studies.keeping`."""
+        return kept(self.out / "models", name, key, make, network)
 
 
 def _sounding(samples: np.ndarray) -> np.ndarray:

@@ -1,8 +1,4 @@
-"""The run of the study: its settings, its folder, its data sets, and the models that it trains or is given.
-
-Trained models are kept in the folder of the run under a fingerprint of everything that they were made from. The same command
-takes them from there; a training that was stopped goes on from its checkpoint.
-"""
+"""The run of the study: its settings, its folder, its data sets, and the models that it trains or is given."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from earwitness.classifiers import Classifier, load_classifier, save_classifier
+from earwitness.classifiers import Classifier
 from earwitness.data.readers import Clip, fsdd, manifest
 from earwitness.errors import InputError
 from earwitness.explainers import GradientSHAP
 from earwitness.fingerprints import fingerprint
 from earwitness.statistics import proportion_interval
 from earwitness.studies.event_training import answers
+from earwitness.studies.keeping import kept
 from earwitness.studies.model_cards import data_hash
 from earwitness.studies.wavlm.learning import SpeechRecipe, train_speech
 
@@ -110,29 +107,20 @@ class Run:
         if self.settings.training is not None:
             clips = clips[:: max(1, len(clips) // self.settings.training)]
         recipe, content = SpeechRecipe(epochs=epochs), data_hash(clips)
-        key = fingerprint((recipe, content, self.settings.seed, None if start is None else fingerprint(start.network)))
-        home = self.out / "models" / f"{name}-{key[:12]}"
-        if not (home / "config.json").is_file():
-            home.parent.mkdir(parents=True, exist_ok=True)
-            checkpoint = home.with_suffix(".checkpoint")
+        key = (recipe, content, self.settings.seed, None if start is None else fingerprint(start.network))
 
-            def told(epoch: int, of: int, record: dict[str, float]) -> None:
-                self.say(f"{name}: epoch {epoch} of {of}, loss {record['loss']:.3f}")
+        def told(epoch: int, of: int, record: dict[str, float]) -> None:
+            self.say(f"{name}: epoch {epoch} of {of}, loss {record['loss']:.3f}")
 
+        def make(checkpoint: Path) -> tuple[Classifier, str]:
             classifier, _ = train_speech(
-                clips,
-                labels,
-                recipe,
-                start=start,
-                seed=self.settings.seed,
-                checkpoint=checkpoint,
-                run=key,
-                progress=told,
-            )
+                clips, labels, recipe,
+                start=start, seed=self.settings.seed, checkpoint=checkpoint, run=fingerprint(key), progress=told,
+            )  # fmt: skip
             card = f"# {name}\n\nA small WavLM of `earwitness study wavlm`, trained on {len(clips)} clips (SHA-256 {content}).\n"
-            save_classifier(classifier, home, card)
-            checkpoint.unlink(missing_ok=True)
-        return load_classifier(home, device="cpu")
+            return classifier, card
+
+        return kept(self.out / "models", name, key, make)
 
     def _folder(self, *names: str) -> Path:
         found = self.data.joinpath(*names)
