@@ -34,6 +34,9 @@ def test_pictures_by_hand(classifier, clip):
     _, mean, note = picture(classifier, clip, "mean")
     np.testing.assert_allclose(mean[0], np.repeat(x.mean(1, keepdims=True), x.shape[1], 1), atol=1e-5)
     assert note == "each frequency's mean over time"
+    _, flat, note = picture(classifier, clip, "flat")
+    np.testing.assert_allclose(flat[0], np.full(x.shape, x.mean()), atol=1e-5)
+    assert note == "the mean of all features, everywhere"
     _, least, note = picture(classifier, clip, "minimum")
     np.testing.assert_array_equal(least[0], np.repeat(x.min(1, keepdims=True), x.shape[1], 1))
     assert note == "each frequency's minimum over time"

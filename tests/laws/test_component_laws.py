@@ -11,7 +11,7 @@ from earwitness.checks import check_components
 
 OTHER = ew.Audio(0.1 * np.random.default_rng(5).standard_normal(3000), 8000)
 SOUNDS = {"silence": "silence", "noise": "noise", "another clip": OTHER, "two": ("silence", OTHER)}
-MAPS = {"zero": "zero", "mean": "mean", "minimum": "minimum", "blur": "blur"}
+MAPS = {"zero": "zero", "mean": "mean", "flat": "flat", "minimum": "minimum", "blur": "blur"}
 CUTS = {
     "segments": lambda **how: ew.Segments(count=5, **how),
     "edges": lambda **how: ew.Segments(edges=(0.1, 0.15, 0.4), **how),

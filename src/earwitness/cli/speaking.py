@@ -30,7 +30,7 @@ Target = Annotated[str | None, typer.Option(help='A label, or "a - b"; the predi
 Baseline = Annotated[
     str | None,
     typer.Option(
-        help="What replaces a component: silence, noise, zero, uniform, shuffle, mean, minimum, blur, a sound file, or a "
+        help="What replaces a component: silence, noise, zero, uniform, shuffle, mean, flat, minimum, blur, a sound file, or a "
         "folder of them, for the mean over them."
     ),
 ]

@@ -177,7 +177,8 @@ class Factorization(ABC):
         "zero": bare zeros (of a waveform, silence).
         "uniform": numbers drawn (seeded) between the least and the largest of what stands at the stage.
         "shuffle": the numbers that stand there, in another order (seeded).
-        At the features also "mean" and "minimum" (of each frequency over time), "blur", and a `DatasetMean`.
+        At the features also "mean" and "minimum" (of each frequency over time), "flat" (the mean of all, everywhere), "blur", and
+        a `DatasetMean`.
     """
 
     baseline: Baseline = field(default=None, kw_only=True)

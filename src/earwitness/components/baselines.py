@@ -26,6 +26,7 @@ DRAWN = {"uniform": "noise between the least and the largest number", "shuffle":
 MAPS = {
     "zero": "zeros",
     "mean": "each frequency's mean over time",
+    "flat": "the mean of all features, everywhere",
     "minimum": "each frequency's minimum over time",
     "blur": "the features, blurred",
 }
@@ -145,6 +146,8 @@ def _map(kind: str, x: Float[Tensor, "*x"]) -> Float[Tensor, "*x"]:
         return torch.zeros_like(x)
     if kind == "mean":
         return x.mean(-1, keepdim=True).expand_as(x)
+    if kind == "flat":
+        return x.mean().expand_as(x)
     if kind == "minimum":
         return x.amin(-1, keepdim=True).expand_as(x)
     if x.ndim < 2:
