@@ -11,9 +11,11 @@ import torch
 import transformers as hf
 from safetensors.torch import save_file
 from torch import nn
+from typer.testing import CliRunner
 
 import earwitness as ew
 from earwitness.checks import check_components, check_question
+from earwitness.cli import app
 from earwitness.studies.listing import layers_of
 
 RATE = 16000
@@ -358,6 +360,7 @@ def test_what_is_no_head(home, clip, tmp_path, wrapped):
 
 def test_models_that_cannot_be_wrapped(home, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # it looked when it was imported
     hf.WavLMModel(hf.WavLMConfig(**SPEECH)).save_pretrained(tmp_path / "bare")
     with pytest.raises(
         ew.ModelError,
@@ -442,22 +445,10 @@ def test_through_load_classifier_and_the_command_line(wrapped, home, clip, tmp_p
     wrapped("ast")
     assert isinstance(ew.load_classifier(home / "ast"), ew.Classifier)
     clip.save(tmp_path / "clip.wav")
-    command = [sys.executable, "-B", "-m", "earwitness.cli"]
-    words = [
-        *command,
-        "explain",
-        str(tmp_path / "clip.wav"),
-        "--model",
-        str(home / "ast"),
-        "--method",
-        "saliency",
-        "--json",
-    ]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    asked = [str(tmp_path / "clip.wav"), "--model", str(home / "ast"), "--method", "saliency", "--json"]
+    done = CliRunner().invoke(app, ["explain", *asked])
     assert "ASTFeatureExtractor" in json.loads(done.stdout)["provenance"]["model"][0]
-    listed = subprocess.run(
-        [*command, "layers", "--model", str(home / "ast"), "--json"], capture_output=True, text=True, check=True
-    )
+    listed = CliRunner().invoke(app, ["layers", "--model", str(home / "ast"), "--json"])
     rows = {row["layer"]: row for row in json.loads(listed.stdout)["layers"]}
     assert rows["model.audio_spectrogram_transformer.layers.1"]["output"] == [1214, 32]
     assert "model.classifier.dense" not in rows
