@@ -5,6 +5,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import transformers
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 import earwitness as ew
@@ -106,6 +109,20 @@ def test_one_s_own_model_and_recordings(tmp_path):
     assert layer.exit_code == 2 and "no transformer layer 7" in layer.stderr
     alone = study("--target", "yes", "--data", tmp_path)
     assert alone.exit_code == 2 and "--target and --head go with a model of your own" in alone.stderr
+
+
+def test_a_backbone_with_a_head_of_one_s_own(tmp_path):
+    """The head's answer is the mean over tokens, times its weights: an even head leaves both labels at a half."""
+    transformers.WavLMModel(transformers.WavLMConfig(**TINY)).save_pretrained(tmp_path / "backbone")
+    transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(tmp_path / "backbone")
+    save_file({"weight": torch.ones(2, 16), "bias": torch.zeros(2)}, tmp_path / "head.safetensors")
+    word(0).save(tmp_path / "clip.wav")
+    words = ["--data", tmp_path / "clip.wav", "--model", tmp_path / "backbone", "--quick", "--out", tmp_path / "out"]
+    done = study(*words, "--head", tmp_path / "head.safetensors", "--labels", "happy,sad", "--target", "sad")
+    assert done.exit_code == 0, done.output
+    assert ", 0.50; explained: sad" in (tmp_path / "out" / "README.md").read_text()
+    nameless = study(*words, "--head", tmp_path / "head.safetensors")
+    assert nameless.exit_code == 2 and "name them, --labels" in nameless.stderr
 
 
 def test_neurons_over_frames_by_hand():
