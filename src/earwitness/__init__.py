@@ -21,7 +21,7 @@ _WHERE = {
     "errors": ("EarwitnessError", "InputError", "ModelError", "UsageError"),
     "fingerprints": ("fingerprint",),
     "frontends": (
-        *("FrontEnd", "LogERB", "LogMel", "LogSTFT", "Picture", "Waveform"),
+        *("FrontEnd", "LogCQT", "LogERB", "LogMel", "LogSTFT", "Picture", "Waveform"),
         *("ASTMel", "SeamlessMel", "WhisperMel"),
     ),
     "classifiers": ("BlackBox", "Classifier", "load_classifier", "neurons", "save_classifier"),

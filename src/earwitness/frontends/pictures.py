@@ -20,10 +20,11 @@ from earwitness.axes import Axis
 from earwitness.errors import UsageError, positive, unknown, whole
 from earwitness.fingerprints import arguments
 from earwitness.frontends.base import Affine, FrontEnd
+from earwitness.frontends.cqt import LogCQT
 from earwitness.frontends.filterbanks import LogERB, LogMel
 from earwitness.frontends.stft import LogSTFT
 
-SPECTRAL = {"LogSTFT": LogSTFT, "LogMel": LogMel, "LogERB": LogERB}
+SPECTRAL = {"LogSTFT": LogSTFT, "LogMel": LogMel, "LogERB": LogERB, "LogCQT": LogCQT}
 
 
 class Resize(nn.Module):
@@ -43,8 +44,8 @@ class Picture(FrontEnd):
     The front end's rows and columns are resized to `height` x `width` (bilinear), repeated for every channel, and brought to
     (x - mean) / std.
 
-    frontend: a `LogSTFT`, `LogMel` or `LogERB`; kept as the text that makes it again, "LogMel(sample_rate=16000, ...)", which
-        may be given as well.
+    frontend: a `LogSTFT`, `LogMel`, `LogERB` or `LogCQT`; kept as the text that makes it again, "LogMel(sample_rate=16000,
+        ...)", which may be given as well.
     mean, std: the image processor's, a number or one for each channel; 0 and 1 change nothing.
     antialias: where the picture is smaller than the spectrogram, average what falls into a pixel, as PIL and newer versions of
         torchvision do; else only the nearest two rows and columns count.
