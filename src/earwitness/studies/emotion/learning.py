@@ -1,0 +1,133 @@
+"""The ResNet18 that hears emotion: mel spectrograms of 128 bands by 141 columns, in dB below each clip's loudest.
+
+    x = (max(dB, -80) - mean) / deviation            of all numbers of the training clips
+
+Clips become mel powers once. In training each is turned around in time, stretched, moved up or down by a few bands, blended with
+another one (mixup), brought to decibels, standardised and masked (SpecAugment).
+
+Source: the front end and the network are those of toster3d/Audio-Emotion-Recognition (2025); Zhang et al. (2018) for mixup, Park
+et al. (2019) for SpecAugment.
+Differs: mean and deviation are those of the training clips, where the notebook takes them from all clips, those it is tested on
+included; AdamW with a cosine and a fixed number of epochs, where the notebook stops early on a validation split.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from earwitness.classifiers import Classifier
+from earwitness.classifiers.zoo import ResNet18
+from earwitness.data.augmentation import mixup, spec_augment, time_shift
+from earwitness.data.readers import Clip
+from earwitness.frontends import LogMel, Picture
+from earwitness.training import History, Progress, Schedule, fit
+
+BANDS, COLUMNS, N_FFT, RANGE_DB = 128, 141, 2048, 80.0
+
+
+@dataclass(frozen=True)
+class EmotionRecipe:
+    """How the network learns.
+
+    sample_rate: hertz.  hop_length: samples between columns.  seconds: of a clip.
+    width: channels of the first blocks.  dropout: in front of the last layer.  smoothing: of the labels.
+    bands: a clip is moved up or down by so many at most.  stretch: by such a share faster or slower at most.
+    alpha: of mixup's Beta distribution.
+    """
+
+    sample_rate: int = 16000
+    hop_length: int = 228
+    seconds: float = 2.0
+    epochs: int = 30
+    batch: int = 32
+    width: int = 32
+    dropout: float = 0.5
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 2e-2
+    smoothing: float = 0.1
+    bands: int = 5
+    stretch: float = 0.15
+    alpha: float = 0.3
+
+    def mel(self) -> LogMel:
+        """128 Slaney bands up to half the sample rate, in dB below the clip's loudest, 80 of them."""
+        return LogMel(
+            self.sample_rate, n_fft=N_FFT, hop_length=self.hop_length, n_mels=BANDS, ref="max", top_db=RANGE_DB
+        )
+
+
+def train_emotions(
+    clips: Sequence[Clip],
+    labels: Sequence[str],
+    recipe: EmotionRecipe,
+    *,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    run: str = "",
+    progress: Progress | None = None,
+) -> tuple[Classifier, History]:
+    """Train a ResNet18 on clips of `recipe.seconds`. checkpoint, run, progress: as in `earwitness.training.fit`.
+
+    Cost: on 430 clips about 4 s an epoch on one core, with 32 channels.
+    """
+    mel = recipe.mel()
+    power = _powers(clips, mel)
+    targets = torch.eye(len(labels))[[list(labels).index(clip.label) for clip in clips]]
+    level = mel.advance(power, "filterbank", "")
+    mean, deviation = float(level.mean()), float(level.std())
+    network = _fresh(len(labels), recipe, seed)
+
+    def batches(rng: np.random.Generator):
+        order = rng.permutation(len(power))
+        for chosen in np.array_split(order, max(1, len(order) // recipe.batch)):
+            x, y = mixup(_varied(power[chosen], recipe, rng), targets[chosen], rng, recipe.alpha)
+            x = (mel.advance(x, "filterbank", "") - mean) / deviation
+            yield spec_augment(x, rng, bands=16, frames=20), y
+
+    def loss(module: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        x, y = batch
+        logits = module(x.contiguous(memory_format=torch.channels_last))
+        return nn.functional.cross_entropy(logits, y, label_smoothing=recipe.smoothing)
+
+    steps = max(1, len(power) // recipe.batch)
+    schedule = Schedule(recipe.epochs, steps, recipe.learning_rate, recipe.weight_decay)
+    history = fit(network, loss, batches, schedule, seed=seed, checkpoint=checkpoint, run=run, progress=progress)
+    frontend = Picture(mel, BANDS, COLUMNS, channels=1, mean=mean, std=deviation)
+    return Classifier(network, frontend, labels, duration=recipe.seconds).eval(), history
+
+
+def _fresh(classes: int, recipe: EmotionRecipe, seed: int) -> ResNet18:
+    """A network with seeded weights, laid out for speed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        network = ResNet18(classes, recipe.width, recipe.dropout)
+    return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def _powers(clips: Sequence[Clip], mel: LogMel) -> Float[Tensor, "clips 1 bands columns"]:
+    """Mel powers of clips of one length, the loudest place of each 1: what is blended is then equally loud."""
+    rows = []
+    for clip in clips:
+        power = mel.advance(clip.load(mel.sample_rate).samples[None], "", "filterbank")
+        rows.append(power / power.max().clamp(min=1e-10))
+    return torch.cat(rows)
+
+
+def _varied(
+    power: Float[Tensor, "batch 1 bands columns"], recipe: EmotionRecipe, rng: np.random.Generator
+) -> Float[Tensor, "batch 1 bands columns"]:
+    """Each clip turned around in time, faster or slower, higher or lower; what is left empty is silent."""
+    columns = power.shape[-1]
+    found = torch.zeros_like(power)
+    for number, item in enumerate(time_shift(power, rng)):
+        length = round(columns * (1 + recipe.stretch * rng.uniform(-1, 1)))
+        stretched = nn.functional.interpolate(item, size=length, mode="linear")[..., :columns]
+        up = int(rng.integers(-recipe.bands, recipe.bands + 1))
+        rows = stretched[:, max(0, -up) : BANDS - max(0, up)]
+        found[number, :, max(0, up) : BANDS - max(0, -up), : stretched.shape[-1]] = rows
+    return found
