@@ -6,7 +6,7 @@
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar, cast
 
@@ -30,7 +30,7 @@ def build(text: str, classes: Iterable[type[T]], what: str, **given: object) -> 
 
     Raises `UsageError` for an unknown class (called `what`), an unknown or repeated field, or a value that the class refuses.
     """
-    name, _, rest = text.partition(":")
+    name = text.partition(":")[0]
     known = named(classes)
     if name not in known:
         raise unknown(what, name, known)
@@ -38,16 +38,8 @@ def build(text: str, classes: Iterable[type[T]], what: str, **given: object) -> 
     taken = [field for field in fields(cast(Any, thing)) if field.init]
     names = [field.name for field in taken]
     by_place = [field.name for field in taken if not field.kw_only]
-    options: dict[str, object] = {key: value for key, value in given.items() if key in names and value is not None}
-    for place, part in enumerate(part for part in rest.split(",") if part):
-        key, equals, value = part.partition("=")
-        if not equals:
-            if place >= len(by_place):
-                raise UsageError(f"{name} takes at most {len(by_place)} values without a name, in {text!r}")
-            key, value = by_place[place], part
-        if key.strip() not in names:
-            raise unknown(f"option of {name}", key.strip(), names)
-        options[key.strip()] = _value(value)
+    options = {key: value for key, value in given.items() if key in names and value is not None}
+    options |= options_in(text, names, by_place)
     try:
         return thing(**options)
     except TypeError as error:
@@ -58,6 +50,26 @@ def build(text: str, classes: Iterable[type[T]], what: str, **given: object) -> 
             else str(error)
         )
         raise UsageError(f"{text!r}: {needs}") from error
+
+
+def options_in(text: str, names: Sequence[str], by_place: Sequence[str]) -> dict[str, object]:
+    """The options behind the colon of "name:value,option=value", by their names.
+
+    names: of all options that there are.  by_place: those that may be given without their names, in their order.
+    Raises `UsageError` for an unknown option, or too many without a name.
+    """
+    name, _, rest = text.partition(":")
+    options: dict[str, object] = {}
+    for place, part in enumerate(part for part in rest.split(",") if part):
+        key, equals, value = part.partition("=")
+        if not equals:
+            if place >= len(by_place):
+                raise UsageError(f"{name} takes at most {len(by_place)} values without a name, in {text!r}")
+            key, value = by_place[place], part
+        if key.strip() not in names:
+            raise unknown(f"option of {name}", key.strip(), names)
+        options[key.strip()] = _value(value)
+    return options
 
 
 def _value(text: str) -> object:

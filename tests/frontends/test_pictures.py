@@ -1,5 +1,7 @@
 """Spectrograms as pictures against slow bilinear resizing, and their axes against sounds of known place."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 import earwitness as ew
 from earwitness.classifiers.zoo import SmallSpecCNN
 from earwitness.errors import UsageError
+from earwitness.frontends.pictures import picture_in_words
 
 RATE = 8000
 STFT = ew.LogSTFT(RATE, n_fft=256, hop_length=64)
@@ -124,6 +127,50 @@ def test_its_front_end_is_kept_as_a_text(name, tmp_path):
     assert ew.fingerprint(loaded) == ew.fingerprint(picture)
     assert torch.equal(loaded(noise()), picture(noise()))
     assert loaded.axes(4000) == picture.axes(4000)
+
+
+@pytest.mark.parametrize(
+    ("text", "frontend", "given"),
+    [
+        ("mel", ew.LogMel(), {}),
+        ("cqt:22050,256", ew.LogCQT(22050, 256), {}),
+        ("linear:8000,level=db,height=64,width=32", ew.LogSTFT(8000, level="db"), {"height": 64, "width": 32}),
+        (
+            "erb:fmin=100,std=40,mean=-30.5,channels=1",
+            ew.LogERB(fmin=100.0),
+            {"std": 40.0, "mean": -30.5, "channels": 1},
+        ),
+        (
+            "mel:sample_rate=22050,ref=max,top_db=80,norm=None,mean=0.485/0.456/0.406,std=0.229/0.224/0.225,duration=30",
+            ew.LogMel(22050, ref="max", top_db=80.0, norm=None),
+            {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "duration": 30.0},
+        ),
+        ("mel:antialias=False,standardise=True", ew.LogMel(standardise=True), {"antialias": False}),
+    ],
+)
+def test_a_picture_in_words(text, frontend, given):
+    assert ew.fingerprint(picture_in_words(text)) == ew.fingerprint(ew.Picture(frontend, **given))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("mell", "unknown front end for a picture 'mell'. Did you mean mel?"),
+        ("mel:samplerate=8000", "unknown option of mel 'samplerate'. Did you mean sample_rate"),
+        ("cqt:n_fft=512", "unknown option of cqt 'n_fft'"),
+        ("mel:sample_rate=fast", "sample_rate must be a whole number, not 'fast', in 'mel:sample_rate=fast'"),
+        ("mel:n_mels=12.5", "n_mels must be a whole number, not 12.5"),
+        ("mel:fmax=high", "fmax must be a number or None, not 'high'"),
+        ("mel:mean=0.5/x/0.5", "mean must be a number or numbers with / between, not '0.5/x/0.5'"),
+        ("mel:mean=0.5/0.5", "mean must be a number or 3 of them"),
+        ("linear:standardise=yes", "standardise must be True or False, not 'yes'"),
+        ("linear:1,2,3,log1p,True,6", "linear takes at most 5 values without a name"),
+        ("linear:duration=0", "duration must be a number above 0"),
+    ],
+)
+def test_words_that_make_no_picture(text, said):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        picture_in_words(text)
 
 
 def test_another_front_end_is_another_picture():

@@ -33,7 +33,7 @@ class Classifier(nn.Module):
         frequency first; those of `Waveform` as `[B, time]`.
     frontend: a `FrontEnd`, or None for a network that is asked about ready features `[1, F, T]` (it can't be heard).
     labels: a name for each class.
-    duration: the longest clip, in seconds, that the model takes; None for any.
+    duration: the longest clip, in seconds, that the model takes; None for the front end's, or any.
     outputs: what the network answers: "logits" (of one label among all), "multi-label logits" (each label by itself), or
         "probabilities".
     notes: what one should know of it, one line each; they stand in the provenance of every explanation.
@@ -55,7 +55,8 @@ class Classifier(nn.Module):
         if outputs not in OUTPUTS:
             raise unknown("kind of outputs", outputs, OUTPUTS)
         self.network, self.frontend = network, frontend
-        self.labels, self.duration, self.outputs, self.baseline = _distinct(labels), duration, outputs, baseline
+        self.labels, self.outputs, self.baseline = _distinct(labels), outputs, baseline
+        self.duration = duration if duration is not None else getattr(frontend, "duration", None)
         if frontend is not None:
             frontend.to(self.device)
 

@@ -23,6 +23,7 @@ from earwitness.classifiers.base import Classifier
 from earwitness.errors import ModelError, UsageError, unknown
 from earwitness.extras import need
 from earwitness.fingerprints import arguments
+from earwitness.frontends.pictures import picture_in_words
 
 FORMAT = 1
 
@@ -71,15 +72,24 @@ def _save_pretrained(classifier: Classifier, folder: Path, card: str) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def load_classifier(folder: str | os.PathLike, network: nn.Module | None = None, device: str = "auto") -> Classifier:
+def load_classifier(
+    folder: str | os.PathLike,
+    network: nn.Module | None = None,
+    device: str = "auto",
+    frontend: "frontends.FrontEnd | str | None" = None,
+) -> Classifier:
     """Read a classifier that `save_classifier` wrote, or one of Hugging Face, in evaluation mode.
 
     folder: either's; or a Hugging Face id, "owner/name", where there is no folder "owner": see `hugging_face`.
     network: the architecture, if it is not one of the zoo's.  device: "auto" (cuda where there is one), "cpu", "cuda".
+    frontend: for a model that brings none, such as Hugging Face's image classifiers: a front end, or how a sound becomes a
+        picture in words, "mel:sample_rate=22050,mean=0.5,std=0.5": see `frontends.pictures.picture_in_words`.
     """
     folder = Path(folder)
+    given = picture_in_words(frontend) if isinstance(frontend, str) else frontend
     if _is_hugging_face(folder):
-        return need("earwitness.classifiers.hub", "hf", "a Hugging Face model").hugging_face(folder, device=device)
+        hub = need("earwitness.classifiers.hub", "hf", "a Hugging Face model")
+        return hub.hugging_face(folder, given, device=device)
     if not (folder / "config.json").is_file():
         what = "the folder has no config.json" if folder.is_dir() else "there is no such folder"
         raise ModelError(
@@ -92,14 +102,16 @@ def load_classifier(folder: str | os.PathLike, network: nn.Module | None = None,
                 f"{folder} has format {config['format']}; this version of earwitness reads format {FORMAT}"
             )
         described = config["frontend"]
-        frontend = None if described is None else cast(frontends.FrontEnd, _built(described, frontends))
+        own = given if described is None else cast(frontends.FrontEnd, _built(described, frontends))
         network = _built(config["network"], zoo) if network is None else network
         network.load_state_dict(load_file(folder / "model.safetensors"))
-        given = {name: config[name] for name in ("labels", "duration", "outputs", "baseline") if name in config}
-        classifier = Classifier(network, frontend, **given)
+        settings = {name: config[name] for name in ("labels", "duration", "outputs", "baseline") if name in config}
+        classifier = Classifier(network, own, **settings)
         classifier.notes = tuple(config.get("notes", ()))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{folder} is not a classifier that can be read: {str(error).strip()}") from error
+    if described is not None and given is not None:
+        raise UsageError(f"the classifier in {folder} brings its own front end, {described['class']}: give it no other")
     # channels last: the same numbers, and convolutions on a CPU take less than half the time
     classifier.to(find_device(device))
     classifier.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # missing in torch's stub

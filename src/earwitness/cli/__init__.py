@@ -26,6 +26,7 @@ from earwitness.cli.speaking import (
     Baseline,
     Clip,
     Device,
+    Frontend,
     Jobs,
     Json,
     Model,
@@ -77,6 +78,7 @@ def options(
 def explain_command(
     clip: Clip,
     model: Model,
+    frontend: Frontend = None,
     method: Annotated[str, typer.Option(help=METHOD_HELP)] = "sobol",
     target: Target = None,
     components: Annotated[str | None, typer.Option(help=COMPONENTS_HELP)] = None,
@@ -98,7 +100,7 @@ def explain_command(
 
         job = jobs.make_job(
             model, method, target, components, baseline,
-            keep=keep, match_level=match_level, seed=seed, until=until, device=device,
+            keep=keep, match_level=match_level, seed=seed, until=until, device=device, frontend=frontend,
         )  # fmt: skip
         explanations, record = jobs.run_recording(job, clip, out, at, windows, lambda line: remark(line, quiet))
         show(explanations, record, out, as_json)
@@ -124,6 +126,7 @@ def show(explanations: list, record: dict[str, Any], out: Path, as_json: bool) -
 def verify_command(
     clip: Clip,
     model: Model,
+    frontend: Frontend = None,
     method: Annotated[str, typer.Option(help=METHOD_HELP)] = "sobol",
     target: Target = None,
     components: Annotated[str | None, typer.Option(help=COMPONENTS_HELP)] = None,
@@ -145,7 +148,9 @@ def verify_command(
         from earwitness.studies import cross_examining, jobs
 
         failing = () if fail_on is None else cross_examining.failing(fail_on)
-        job = jobs.make_job(model, method, target, components, baseline, seed=seed, until=until, device=device)
+        job = jobs.make_job(
+            model, method, target, components, baseline, seed=seed, until=until, device=device, frontend=frontend
+        )
         verdict, record = cross_examining.cross_examine(job, clip, out, at, seed or 0, lambda line: remark(line, quiet))
         if verdict.tests:
             plot_picture(verdict.picture(), out / "verdict.png")
@@ -173,13 +178,13 @@ def methods_command(as_json: Json = False) -> None:
 
 
 @app.command("layers")
-def layers_command(model: Model, as_json: Json = False) -> None:
+def layers_command(model: Model, frontend: Frontend = None, as_json: Json = False) -> None:
     """List the layers of a model that one can ask about: --components units:LAYER."""
     with telling():
         from earwitness.classifiers import load_classifier
         from earwitness.studies.listing import layers_of
 
-        rows = layers_of(load_classifier(model))
+        rows = layers_of(load_classifier(model, frontend=frontend))
         print_json({"layers": rows}) if as_json else print_table(rows)
 
 
@@ -200,6 +205,7 @@ def compare_command(
     ],
     methods: Annotated[str, typer.Option(help="With commas: sobol,lime:samples=512,saliency.")] = "sobol,saliency",
     metrics: Annotated[str, typer.Option(help="With commas: deletion,insertion:steps=16.")] = "deletion,insertion",
+    frontend: Frontend = None,
     target: Annotated[
         str | None, typer.Option(help='A label, or "a - b"; each clip\'s predicted label if left out.')
     ] = None,
@@ -221,7 +227,8 @@ def compare_command(
         with nullcontext(None) if quiet else bar("comparing", errors) as advance:
             found = words.compare_words(
                 model, clips, methods, metrics, out,
-                components=components, target=target, seed=seed, jobs=jobs, limit=limit, device=device, progress=advance,
+                components=components, target=target, seed=seed, jobs=jobs, limit=limit, device=device, frontend=frontend,
+                progress=advance,
             )  # fmt: skip
         list(
             write_folder(words.front_page(shlex.join(["earwitness", *sys.argv[1:]]), found), words.sections(found), out)
@@ -238,7 +245,10 @@ def compare_command(
 
 @app.command("train", epilog=EPILOG)
 def train_command(
-    name: Annotated[str, typer.Argument(help="tones, esc10, esc50, fsdd, speech_commands, folder, or manifest.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="tones, esc10, esc50, fsdd, speech_commands, speech_commands_ast, folder, or manifest."),
+    ],
     out: Out,
     data: Annotated[Path | None, typer.Option(help="The folder (or CSV manifest) of the data set.")] = None,
     held_out: Annotated[str | None, typer.Option(help="The fold or split that is not trained on.")] = None,

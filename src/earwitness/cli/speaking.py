@@ -21,6 +21,14 @@ errors = Console(stderr=True, highlight=False)
 
 Clip = Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg, mp3, ...")]
 Model = Annotated[Path, typer.Option("--model", "-m", help="The folder of a classifier, or a Hugging Face id.")]
+Frontend = Annotated[
+    str | None,
+    typer.Option(
+        "--frontend",
+        help="How a sound becomes a picture, for models that look at pictures: linear, mel, erb or cqt, with options: "
+        "mel:sample_rate=22050,n_mels=128,height=224,width=224,mean=0.5,std=0.5,duration=30.",
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results; made if it is not there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")]

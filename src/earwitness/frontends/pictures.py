@@ -10,6 +10,10 @@ ViT on log(1 + |X|), 224 x 224, neither mean nor std taken off.
 
 import ast
 from collections.abc import Sequence
+from contextlib import suppress
+from inspect import signature
+from types import NoneType
+from typing import Any, get_args, get_origin
 
 import numpy as np
 from jaxtyping import Float
@@ -23,8 +27,11 @@ from earwitness.frontends.base import Affine, FrontEnd
 from earwitness.frontends.cqt import LogCQT
 from earwitness.frontends.filterbanks import LogERB, LogMel
 from earwitness.frontends.stft import LogSTFT
+from earwitness.naming import options_in
 
-SPECTRAL = {"LogSTFT": LogSTFT, "LogMel": LogMel, "LogERB": LogERB, "LogCQT": LogCQT}
+VIEWS = {"linear": LogSTFT, "mel": LogMel, "erb": LogERB, "cqt": LogCQT}  # by their words
+SPECTRAL = {kind.__name__: kind for kind in VIEWS.values()}
+KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "a word", NoneType: "None"}
 
 
 class Resize(nn.Module):
@@ -49,6 +56,7 @@ class Picture(FrontEnd):
     mean, std: the image processor's, a number or one for each channel; 0 and 1 change nothing.
     antialias: where the picture is smaller than the spectrogram, average what falls into a pixel, as PIL and newer versions of
         torchvision do; else only the nearest two rows and columns count.
+    duration: the longest clip, in seconds, that is made one picture; None for any. Whatever its length, a clip fills the width.
     Differs: theirs lie on their side, time downwards; a network that wants that transposes ours.
     """
 
@@ -61,23 +69,57 @@ class Picture(FrontEnd):
         mean: float | Sequence[float] = 0.0,
         std: float | Sequence[float] = 1.0,
         antialias: bool = True,
+        duration: float | None = None,
     ) -> None:
         whole(height=height, width=width, channels=channels)
         inner = _read(frontend) if isinstance(frontend, str) else frontend
         if type(inner).__name__ not in SPECTRAL:
             raise unknown("front end for a picture", type(inner).__name__, SPECTRAL)
         middle, spread = (_each(name, value, channels) for name, value in (("mean", mean), ("std", std)))
-        positive(std=min(spread))
+        positive(std=min(spread), duration=duration)
         further = {"resize": Resize(height, width, antialias), "colours": Affine(middle, spread)}
         super().__init__(inner.sample_rate, {**dict(inner.named_children()), **further})
         self.frontend, self.height, self.width, self.channels = _written(inner), height, width, channels
-        self.mean, self.std, self.antialias = middle, spread, antialias
+        self.mean, self.std, self.antialias, self.duration = middle, spread, antialias, duration
         self._inner = (inner,)  # in a tuple, so that it isn't a step
 
     def axes(self, n_samples: int) -> tuple[Axis, ...]:
         """Frequency and time; a pixel stands for as many of the front end's places, or such a part of one, as it was made of."""
         axes = self._inner[0].axes(n_samples)
         return tuple(axis.resized(size) for axis, size in zip(axes, (self.height, self.width), strict=True))
+
+
+def picture_in_words(text: str) -> Picture:
+    """The picture that a line of text asks for: "mel", "cqt:22050", "mel:sample_rate=22050,height=64,width=64,mean=0.5,std=0.5".
+
+    The name is that of a front end: linear (`LogSTFT`), mel, erb or cqt. Options are the front end's, which may be given by
+    place, and those of `Picture`; numbers for each channel are written 0.485/0.456/0.406.
+    Raises `UsageError` for a name or option that nobody knows, and for a value that it can't have.
+    """
+    name = text.partition(":")[0]
+    if name not in VIEWS:
+        raise unknown("front end for a picture", name, VIEWS)
+    inner, outer = (dict(signature(kind).parameters) for kind in (VIEWS[name], Picture))
+    del outer["frontend"]
+    given: dict[str, Any] = {}
+    for key, value in options_in(text, [*inner, *outer], [*inner]).items():
+        kinds = get_args(found := (inner | outer)[key].annotation) or (found,)
+        given[key] = _fitted(value, kinds)
+        if given[key] is value and type(value) not in kinds:
+            wanted = " or ".join(KINDS.get(kind, "numbers with / between") for kind in kinds)
+            raise UsageError(f"{key} must be {wanted}, not {value!r}, in {text!r}")
+    frontend = VIEWS[name](**{key: value for key, value in given.items() if key in inner})
+    return Picture(frontend, **{key: value for key, value in given.items() if key in outer})
+
+
+def _fitted(value: Any, kinds: Sequence[type]) -> Any:
+    """A value as one of these kinds, where it can be made one: 80 as 80.0, "0.485/0.456" as two numbers."""
+    if float in kinds and int not in kinds and type(value) is int:
+        return float(value)
+    if isinstance(value, str) and any(get_origin(kind) is Sequence for kind in kinds):
+        with suppress(ValueError):
+            return tuple(map(float, value.split("/")))
+    return value
 
 
 def _each(name: str, value: float | Sequence[float], channels: int) -> tuple[float, ...]:

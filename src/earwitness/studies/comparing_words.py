@@ -46,11 +46,13 @@ def compare_words(
     jobs: int = 1,
     limit: int | None = None,
     device: str = "auto",
+    frontend: str | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Comparison:
     """Compare what words ask for, and write the tables. See `compare`.
 
     clips: a folder or a table, see `comparing_clips.clips_at`.  limit: only so many of them.
+    frontend: how a sound becomes a picture, for a model that brings no front end: see `load_classifier`.
     methods, metrics: "sobol,lime:samples=512,saliency".  seed: of all of them, the controls included.
     """
     whole(limit=limit)
@@ -60,7 +62,7 @@ def compare_words(
         explainers.append(Random(seed))
     cut = build(components, FACTORIZATIONS, "kind of components") if components else None
     found = compare(
-        load_classifier(model, device=device), clips_at(clips)[:limit], explainers, judges, out / "shards",
+        load_classifier(model, device=device, frontend=frontend), clips_at(clips)[:limit], explainers, judges, out / "shards",
         components=cut, target=target, jobs=jobs, progress=progress,
     )  # fmt: skip
     for name, table in (("results", found.table), ("summary", found.summary())):

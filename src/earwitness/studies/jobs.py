@@ -27,11 +27,13 @@ from earwitness.explainers.base import Sampled
 from earwitness.explanations import Explanation, Heard, Prediction
 from earwitness.explanations.places import called
 from earwitness.fingerprints import fingerprint
+from earwitness.frontends import FrontEnd, Picture
 from earwitness.naming import build, kebab
 from earwitness.questions.audio import SLACK, default_components
 from earwitness.studies.explaining import explain
 from earwitness.writing import appearing
 
+LONG = 30.0  # seconds; few networks for pictures have seen more in one
 TOP = 32767 / 32768  # the largest 16-bit sample
 WRITTEN = (
     *"explanation.json map.npz plot.png kept.wav removed.wav clip.wav cause.wav".split(),
@@ -118,10 +120,12 @@ def make_job(
     seed: int | None = None,
     until: str | None = None,
     device: str = "auto",
+    frontend: str | None = None,
 ) -> Job:
     """A job from words: the folder of a model, and method and components as `naming.build` takes them.
 
     baseline: a name, the path of a sound, or of a folder of sounds, for the mean over them.
+    frontend: how a sound becomes a picture, for a model that brings no front end: see `load_classifier`.
     until: the fields of a `Budget`, "rank=0.95,evaluations=20000", for methods that sample.
     """
     explainer = build(method, METHODS, "method", seed=seed)
@@ -134,7 +138,8 @@ def make_job(
     if baseline and Path(baseline).is_dir():
         given = DatasetMean(sound_files(baseline))
     cut = build(components, FACTORIZATIONS, "kind of components", baseline=given) if components else None
-    return Job(load_classifier(model, device=device), explainer, target, cut, given, keep, match_level, str(model))
+    classifier = load_classifier(model, device=device, frontend=frontend)
+    return Job(classifier, explainer, target, cut, given, keep, match_level, str(model))
 
 
 def run_recording(
@@ -257,13 +262,24 @@ def first_window(audio: Audio, classifier: Classifier, at: float | None) -> tupl
     """
     longest = classifier.duration
     if at is None and (longest is None or audio.duration <= SLACK * longest):
-        return audio, None
+        return audio, None if longest else _squeezed(audio, classifier.frontend)
     window = audio.window(audio.start if at is None else at, longest or audio.duration)
     if at is not None:
         return window, None
     return window, (
         f"the recording lasts {audio.duration:.1f} s and the model takes {longest:g} s: explained is its beginning, "
         f"{window.start:.1f}-{window.end:.1f} s. Choose with --at SECONDS, or explain all of it with --windows"
+    )
+
+
+def _squeezed(audio: Audio, frontend: FrontEnd | None) -> str | None:
+    """What to say of a long recording that is made one picture, however long the sounds were that the model learned from."""
+    if not isinstance(frontend, Picture) or audio.duration <= LONG:
+        return None
+    return (
+        f"all {audio.duration:.1f} s of the recording are one picture, {audio.duration / frontend.width:.2f} s a column: if the "
+        "model has learned from shorter sounds, say how long they were, --frontend ...,duration=30 (in Python, Picture(..., "
+        "duration=30)), and explain a window with --at SECONDS, or all with --windows"
     )
 
 
