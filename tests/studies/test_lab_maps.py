@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import earwitness as ew
+from earwitness.studies.repeated_maps import known_of
 from earwitness.studies.sobol_lab import QUICK, Lab, maps
 from earwitness.studies.sobol_lab.published import _upsampling
 
@@ -23,7 +24,7 @@ def test_a_row_of_measures():
     """Scatter and error are root mean squares over cells; four seeds, counted with three degrees of freedom."""
     game = ew.Game((2, 3), lambda m: (m.flatten(1) @ torch.arange(1.0, 7.0)) ** 2)
     runs = [ew.Sobol(16, seed)(game) for seed in range(4)]
-    row = maps._measured(runs)
+    row = known_of(runs)
     assert (row["rows"], row["columns"], row["designs"], row["evaluations"]) == (2, 3, 16, 16 * 7 + 2)
     cells = [[e.values.flat[i] for e in runs] for i in range(6)]
     variance = [sum((v - sum(c) / 4) ** 2 for v in c) / 3 for c in cells]

@@ -28,7 +28,7 @@ from earwitness.classifiers.layouts import Layout, Spans
 from earwitness.classifiers.token_places import place_of, rows_of
 from earwitness.errors import InputError, ModelError, UsageError
 from earwitness.extras import need
-from earwitness.frontends import FrontEnd, Waveform
+from earwitness.frontends import FrontEnd, Picture, Waveform
 from earwitness.frontends.extractors import ASTMel, WhisperMel, from_extractor, model_inputs, parity
 
 transformers = need("transformers", "hf", "a Hugging Face model")
@@ -48,6 +48,11 @@ class Wrapped(nn.Module):
         super().__init__()
         self.model, self.head = model, head
         self._frontend = (frontend,)  # in a tuple, so that it is no part of the network
+
+    @property
+    def frontend(self) -> FrontEnd | None:
+        """Whose features it takes."""
+        return self._frontend[0]
 
     def forward(self, features: Float[Tensor, "batch *x"]) -> Float[Tensor, "batch classes"]:
         """Features to `[B, classes]`."""
@@ -71,14 +76,19 @@ class Wrapped(nn.Module):
     def save_pretrained(self, folder: Path) -> None:
         """Write the model and its extractor as transformers does. Raises `ModelError` for what it has no form for."""
         frontend = self._frontend[0]
-        if self.head is not None or not isinstance(frontend, Waveform):
+        if self.head is not None or not isinstance(frontend, Waveform | ASTMel):
             raise ModelError(
-                "only a whole model on samples can be saved with its extractor: use model.save_pretrained(folder)"
+                "only a whole model on samples, or an AST, can be saved with its extractor: use model.save_pretrained(folder)"
             )
         cast(Any, self.model).save_pretrained(folder)
-        extractor = transformers.Wav2Vec2FeatureExtractor(
-            sampling_rate=frontend.sample_rate, do_normalize=frontend.standardise
-        )
+        if isinstance(frontend, ASTMel):
+            sizes = {"num_mel_bins": frontend.n_mels, "max_length": frontend.max_frames}
+            level = {"mean": frontend.mean, "std": frontend.std}
+            extractor = transformers.ASTFeatureExtractor(sampling_rate=frontend.sample_rate, **sizes, **level)
+        else:
+            extractor = transformers.Wav2Vec2FeatureExtractor(
+                sampling_rate=frontend.sample_rate, do_normalize=frontend.standardise
+            )
         extractor.save_pretrained(folder)
 
     def frames(self, axes: tuple[Axis, ...]) -> Spans | None:
@@ -122,6 +132,8 @@ def hugging_face(
             extractor = _extractor(source, config)
             frontend, note = _rebuilt(extractor)
             notes.append(note)
+        elif isinstance(frontend, Picture) and not _sees(config):
+            raise UsageError(f"a {config.model_type} model takes no pictures: it brings its own front end, so give it no other")
     last = None if head is None else _head(head, _width(config))
     names = _labels(config, labels, last)
     outputs = (
@@ -174,6 +186,20 @@ def new_wavlm(labels: Sequence[str], sample_rate: int = 16000, *, seed: int = 0,
         model = transformers.WavLMForSequenceClassification(transformers.WavLMConfig(**small))
     frontend = Waveform(sample_rate, standardise=True)
     return Classifier(Wrapped(model, None, frontend), frontend, labels)
+
+
+def new_ast(labels: Sequence[str], frontend: ASTMel, *, seed: int = 0, **sizes: Any) -> Classifier:
+    """An untrained AST, the real architecture reduced to 0.25 million weights; it takes what the front end computes.
+
+    sizes: of its configuration, `transformers.ASTConfig`.  seed: of its weights.
+    """
+    small = {"hidden_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 192}
+    small |= {"num_mel_bins": frontend.n_mels, "max_length": frontend.max_frames}
+    small |= {"id2label": dict(enumerate(labels)), **sizes}
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        model = transformers.ASTForAudioClassification(transformers.ASTConfig(**small))
+    return Classifier(Wrapped(model, None, frontend), frontend, labels, _longest(frontend))
 
 
 def _network(model: "str | os.PathLike | nn.Module", backbone: bool) -> tuple[Any, str]:
@@ -233,12 +259,18 @@ def _family(config: Any, backbone: bool) -> Any:
     )
 
 
+def _sees(config: Any) -> bool:
+    """Whether a model is one for pictures."""
+    return type(config) in transformers.AutoModelForImageClassification._model_mapping
+
+
 def _extractor(source: str, config: Any) -> Any:
     """The model's own feature extractor."""
-    if type(config) in transformers.AutoModelForImageClassification._model_mapping:
+    if _sees(config):
         raise UsageError(
             f"a {config.model_type} model looks at pictures: say how a sound becomes one, "
-            "ew.hugging_face(.., frontend=ew.Picture(ew.LogSTFT(16000), 224, 224))"
+            "ew.hugging_face(.., frontend=ew.Picture(ew.LogSTFT(16000), 224, 224)); on the command line, --frontend "
+            "mel:sample_rate=16000,height=224,width=224"
         )
     try:
         return transformers.AutoFeatureExtractor.from_pretrained(source, trust_remote_code=False)

@@ -11,8 +11,10 @@ import typer
 
 from earwitness.cli.speaking import (
     EPILOG,
+    Frontend,
     Jobs,
     Json,
+    Model,
     Out,
     Quick,
     Quiet,
@@ -91,6 +93,61 @@ def wavlm_command(
                 command=shlex.join(["earwitness", *sys.argv[1:]]),
             )  # fmt: skip
             record = {"study": "wavlm", "seed": seed or 0, "quick": quick, "out": str(out), "model": model}
+            write_study(front, sections, record, as_json)
+
+
+@study.command("emotion", epilog=EPILOG)
+def emotion_command(
+    out: Out = Path("emotion"), quick: Quick = False, seed: Seed = 0, jobs: Jobs = 1, as_json: Json = False, quiet: Quiet = False,
+    data: Annotated[Path | None, typer.Option(envvar="EARWITNESS_DATA", help="The folder of the recordings; with --model your "
+        "own: X_test.npy, y_test.npy and label_map.json, class folders, or a metadata.csv.")] = None,
+    model: Annotated[Path | None, typer.Option("--model", "-m", help="Ask this model: its folder, a checkpoint of a ResNet18 "
+        "with torchvision's names, or a folder of these, of which the newest is taken.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Clips of each emotion that are explained.")] = None,
+) -> None:  # fmt: skip
+    """Explanations of speech emotion, compared and verified. The same command goes on where it was stopped."""
+    with telling():
+        from earwitness.progress_bars import bar
+        from earwitness.studies import emotion
+
+        with nullcontext(None) if quiet else bar("explaining", errors) as advance:
+            front, sections = emotion.from_words(
+                out, data, quick, seed or 0, model=model, limit=limit, jobs=jobs, say=lambda line: remark(line, quiet),
+                progress=advance, command=shlex.join(["earwitness", *sys.argv[1:]]),
+            )  # fmt: skip
+            record = {"study": "emotion", "seed": seed or 0, "quick": quick, "out": str(out)}
+            record |= {"model": None if model is None else str(model)}
+            write_study(front, sections, record, as_json)
+
+
+@study.command("lab", epilog=EPILOG)
+def lab_command(
+    data: Annotated[Path, typer.Option(
+        help="Class folders, a folder or table with path and label, a folder without labels, or mixtures with their events.")],
+    model: Model,
+    out: Out = Path("lab"), quick: Quick = False, seed: Seed = 0, jobs: Jobs = 1, as_json: Json = False, quiet: Quiet = False,
+    grids: Annotated[str | None, typer.Option(help="Rows and columns of the maps that are compared: 4,8,12.")] = None,
+    designs: Annotated[str | None, typer.Option(help="Designs of the maps that are compared: 16,64,256.")] = None,
+    clips: Annotated[int | None, typer.Option(min=1, help="Recordings that are explained and shown.")] = None,
+    target: Target = None, frontend: Frontend = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many recordings, evenly from all labels.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.0, help="Only so much of each, from its beginning.")] = None,
+    group: Annotated[str | None, typer.Option(help="Only this fold, split or group: what the model has not seen.")] = None,
+    credit: Annotated[str, typer.Option(help="Credit of the recordings, for the captions.")] = "",
+    sounds: Annotated[bool, typer.Option("--sounds", help="Write what is kept and removed as WAV; look up the licence.")] = False,
+) -> None:  # fmt: skip
+    """The Sobol lab on recordings and a model of your own. The same command goes on where it was stopped."""
+    with telling():
+        from earwitness.progress_bars import bar
+        from earwitness.studies import own_lab
+
+        with nullcontext(None) if quiet else bar("explaining", errors) as advance:
+            front, sections = own_lab.from_words(
+                data, model, out, quick=quick, seed=seed or 0, grids=grids, designs=designs, clips=clips, target=target,
+                frontend=frontend, limit=limit, seconds=seconds, group=group, credit=credit, sounds=sounds, jobs=jobs,
+                say=lambda line: remark(line, quiet), progress=advance, command=shlex.join(["earwitness", *sys.argv[1:]]),
+            )  # fmt: skip
+            record = {"study": "lab", "seed": seed or 0, "quick": quick, "out": str(out), "model": str(model)}
             write_study(front, sections, record, as_json)
 
 

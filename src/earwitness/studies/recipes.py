@@ -5,6 +5,7 @@
 | `train_tones` | `SmallSpecCNN` on the log-magnitude STFT | the lab's synthetic tones |
 | `train_esc10` | `EventCNN` on mel decibels, with events laid over backgrounds | ESC-10; hears a dog in the rain |
 | `train_clips` | the same without the laying over | any other set of labelled clips |
+| `keyword_training.train_ast` | a small AST of Hugging Face | Speech Commands, speakers apart |
 
 Each writes a folder that `load_classifier` reads, with a model card. A run that is stopped leaves `checkpoint.pt` in that
 folder, and the same call goes on from it to the same bits. Accuracy is that of the last epoch, never of the best one.
@@ -26,6 +27,7 @@ from earwitness.classifiers import Classifier
 from earwitness.data.readers import Clip, class_folders, esc10, esc50, fsdd, manifest, mixtures, speech_commands
 from earwitness.data.synthetic import Recipe, Tones
 from earwitness.errors import InputError, UsageError, unknown, whole
+from earwitness.extras import need
 from earwitness.frontends import LogSTFT
 from earwitness.studies.event_training import EventRecipe, answers, powers, train_events
 from earwitness.studies.model_cards import OWN_USE, Card, checkpoint_in, credit_of, data_hash, publish
@@ -75,6 +77,7 @@ DATASETS: dict[str, ClipSet | None] = {
     "esc50": ClipSet(esc50, PLAIN, "5"),
     "fsdd": ClipSet(fsdd, replace(SPEECH, sample_rate=8000, epochs=20), "test"),
     "speech_commands": ClipSet(speech_commands, SPEECH),
+    "speech_commands_ast": ClipSet(speech_commands),
     "folder": ClipSet(class_folders),
     "manifest": ClipSet(manifest),
 }
@@ -110,6 +113,11 @@ def train(
         raise UsageError(f"{name} is made of recordings: say where they are with --data")
     if name == "esc10":
         return train_esc10(data, out, progress=progress, **options)
+    if name == "speech_commands_ast":
+        if held_out is not None:
+            raise UsageError(f"{name} is parted by speaker: leave --held-out away")
+        ast = need("earwitness.studies.keyword_training", "hf", "an AST")
+        return ast.train_ast(data, out, progress=progress, command=_command(name, data, out, **given), **options)
     options = {"held_out": chosen.held_out} | options
     credit = f"{credit_of(data)}\n\n{OWN_USE}".strip()
     return train_clips(

@@ -16,10 +16,10 @@ from earwitness.explainers import Sobol
 from earwitness.explanations import Explanation
 from earwitness.statistics import rank_stability
 from earwitness.studies.pages import Curves, Heat, Picture, Section
+from earwitness.studies.repeated_maps import STABLE, equal_designs, known_of, sized
 from earwitness.studies.sobol_lab.lab import LAB, SNRS, Lab, lab_frontend, mass_at
 
 SNR = 10.0  # dB, of the clips that are shown
-STABLE = 0.95  # the rank stability that a grid must have to be chosen
 SPANNED = 0.25  # of the fullest cell's filling: what a cell needs for the tone to reach into it
 Shape = tuple[int, int]  # rows and columns of a grid
 
@@ -63,7 +63,7 @@ def grids_and_samples(lab: Lab) -> Section:
     """Grids and samples against each other: cost, error, rank stability."""
     sides, samples, repeats = lab.settings.grids, lab.settings.samples, lab.settings.repeats
     runs = {(side, designs): repeated(lab, (side, side), designs) for side in sides for designs in samples}
-    table = pd.DataFrame(_measured(found) for found in runs.values())
+    table = pd.DataFrame(known_of(found) for found in runs.values())
     ratio = table["stderr"] / table["scatter"]
     panels = [
         Heat(e.values, map_axes(e), f"{side} x {side}, {designs} designs", e.kind, "index")
@@ -85,7 +85,7 @@ def grids_and_samples(lab: Lab) -> Section:
         f"of itself is {ratio.min():.2f} to {ratio.max():.2f} times the scatter over the seeds; each is a guess from a few "
         "numbers (a jackknife over eight blocks; so many seeds). Rank stability is the mean Spearman correlation of all pairs "
         f"of seeds: {table['rank_stability'].min():.3f} at the least, "
-        f"{_size(table, int(np.argmin(table['rank_stability'])))}. Estimator: importance-sampled pairs on scrambled Sobol' "
+        f"{sized(table, int(np.argmin(table['rank_stability'])))}. Estimator: importance-sampled pairs on scrambled Sobol' "
         "sequences, the default of earwitness; the published one stands in the next chapter.",
         tables={"runs": table},
         pictures={
@@ -97,7 +97,7 @@ def grids_and_samples(lab: Lab) -> Section:
 
 def finer_grids(lab: Lab) -> Section:
     """Why estimation gets harder as the grid gets finer, at equal cost."""
-    table = pd.DataFrame(_measured(at_equal_cost(lab, (side, side))) for side in lab.settings.grids)
+    table = pd.DataFrame(known_of(at_equal_cost(lab, (side, side))) for side in lab.settings.grids)
     cells = table["rows"] * table["columns"]
     growth = _exponent(cells, table["relative_error"])
     first, last = table.iloc[0], table.iloc[-1]
@@ -128,7 +128,7 @@ def more_samples(lab: Lab) -> Section:
     """The grid is fixed and the number of designs grows."""
     samples, side = lab.settings.samples, middle(lab.settings.grids)
     runs = [repeated(lab, (side, side), designs) for designs in samples]
-    table = pd.DataFrame(_measured(found) for found in runs)
+    table = pd.DataFrame(known_of(found) for found in runs)
     best = np.mean([e.values for e in runs[-1]], 0)
     table["spearman_with_most"] = [float(np.mean([rank_stability([e.values, best]) for e in found])) for found in runs]
     tops = [[int(e.values.argmax()) for e in found] for found in runs]
@@ -186,7 +186,7 @@ def choosing_the_grid(lab: Lab) -> Section:
         f"spans {tall['spanned']} instead of {square['spanned']}.",
         asks="Which two criteria choose the grid?",
         answer=f"The size of the event (how much of its cells it fills) and rank stability at equal cost; here they choose "
-        f"{_size(table, at)} ({rule}): {table['filled'][at]:.0%} filled, rank stability {table['rank_stability'][at]:.3f} "
+        f"{sized(table, at)} ({rule}): {table['filled'][at]:.0%} filled, rank stability {table['rank_stability'][at]:.3f} "
         f"for {table['evaluations'][at]:,} evaluations.",
         tables={"grids": table},
     )  # fmt: skip
@@ -216,24 +216,8 @@ def repeated(lab: Lab, shape: Shape, designs: int) -> list[Explanation]:
 
 def at_equal_cost(lab: Lab, shape: Shape) -> list[Explanation]:
     """As `repeated`, with as many designs as cost what the middle ones cost on the middle grid."""
-    cost = Sobol(middle(lab.settings.samples)).cost(middle(lab.settings.grids) ** 2)
-    return repeated(lab, shape, round(cost / (shape[0] * shape[1] + 1)))
-
-
-def _measured(runs: list[Explanation]) -> dict[str, Any]:
-    """A row of a table: what a map of this size costs, and how well it is known."""
-    values = np.array([e.values for e in runs])
-    stderr = float(np.sqrt(np.mean([e.stderr**2 for e in runs if e.stderr is not None])))
-    return {
-        "rows": runs[0].shape[0], "columns": runs[0].shape[1], "designs": _designs(runs[0]),
-        "evaluations": runs[0].evaluations, "mean_index": float(values.mean()), "stderr": stderr,
-        "scatter": float(np.sqrt(values.var(0, ddof=1).mean())), "relative_error": stderr / float(values.mean()),
-        "rank_stability": rank_stability(values),
-    }  # fmt: skip
-
-
-def _designs(e: Explanation) -> int:
-    return (e.evaluations - 2) // (e.values.size + 1)  # two more are for the clip and its baseline
+    cells = middle(lab.settings.grids) ** 2
+    return repeated(lab, shape, equal_designs(middle(lab.settings.samples), cells, shape[0] * shape[1]))
 
 
 def _fitted(runs: list[Explanation]) -> dict[str, Any]:
@@ -241,7 +225,7 @@ def _fitted(runs: list[Explanation]) -> dict[str, Any]:
     question, (frequency, time) = runs[0].question, map_axes(runs[0])
     rows = [int(np.searchsorted(frequency.edges, hertz, side="right")) - 1 for hertz in LAB.frequencies]
     cause = question.cause if question is not None and question.cause is not None else np.zeros(runs[0].shape)
-    known = _measured(runs)
+    known = known_of(runs)
     return {
         "rows": known["rows"], "columns": known["columns"],
         "cell_hz": round(frequency.edges[-1] / frequency.size), "cell_s": (time.edges[-1] - time.edges[0]) / time.size,
@@ -254,11 +238,6 @@ def _fitted(runs: list[Explanation]) -> dict[str, Any]:
 def _exponent(x: Any, y: Any) -> float:
     """The slope of log y on log x."""
     return float(np.polyfit(np.log(np.asarray(x, float)), np.log(np.asarray(y, float)), 1)[0])
-
-
-def _size(table: pd.DataFrame, at: int) -> str:
-    designs = f" with {table['designs'][at]} designs" if "designs" in table else ""
-    return f"{table['rows'][at]} x {table['columns'][at]}{designs}"
 
 
 def _misclassified(lab: Lab) -> tuple[Scene, float]:

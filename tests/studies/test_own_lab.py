@@ -1,0 +1,309 @@
+"""The lab on one's own recordings: the whole on a miniature, what is left out, what is resumed, and its parts by hand."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.figure import Figure
+from typer.testing import CliRunner
+
+import earwitness as ew
+from earwitness.cli import app
+from earwitness.data.synthetic import Tones, scenes
+from earwitness.errors import UsageError
+from earwitness.studies.own_lab import QUICK, Run, chapters, gather
+from earwitness.studies.own_lab.changed_sounds import Shared, cell_power, filled, passed, quietest, trimmed
+from earwitness.studies.own_lab.leaks import fold_numbers, leak_table, nearest, shuffled_accuracy, voted_accuracy
+from earwitness.studies.own_lab.listening_through import band_of, measure
+from earwitness.studies.own_lab.mapped import chosen
+from earwitness.studies.own_lab.material import matched
+
+RATE = 8000
+TINY = replace(QUICK, clips=1, grids=(2, 3), designs=(4, 6), permutations=20)
+
+
+def lab(*words):
+    """The command, the smallest run."""
+    words = ["--clips", 1, "--grids", "2,3", "--designs", "4,6", *words]
+    return CliRunner().invoke(app, ["study", "lab", "--quick", *map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Scenes of the tones, one folder a label; one recording is at another rate, one broken, one silent."""
+    home = tmp_path_factory.mktemp("tones")
+    for number, scene in enumerate(scenes(Tones(), 10, (5, 0))):
+        place = home / scene.label.upper()
+        place.mkdir(exist_ok=True)
+        scene.audio.resampled(16000 if number == 1 else RATE).save(place / f"{number}.wav")
+    (home / "LOW" / "broken.wav").write_bytes(b"RIFF")
+    ew.Audio(np.zeros(4000), RATE).save(home / "HIGH" / "nothing.wav")
+    return home
+
+
+@pytest.fixture(scope="module")
+def first(folders, tmp_path_factory):
+    """The command's answer, and its folder."""
+    out = tmp_path_factory.mktemp("out")
+    return lab("--data", folders, "--model", "models/tones", "--out", out, "--json"), out
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pages without their pictures, which take longest."""
+    monkeypatch.setattr("earwitness.reports.folders.draw_picture", lambda picture: Figure((1, 1)))
+
+
+def tables(out):
+    return {path.name: path.read_bytes() for path in out.glob("*.csv")}
+
+
+def test_the_whole_lab_and_again(first, folders, tmp_path, undrawn):
+    """Every chapter; the same command reads its parts from the folder; another folder gets the same figures."""
+    done, out = first
+    assert done.exit_code == 0, done.output
+    answers = json.loads(done.stdout)["answers"]
+    assert {
+        "recordings",
+        "features",
+        "errors",
+        "maps",
+        "grids",
+        "saliency",
+        "deletion",
+        "leaks",
+        "uses",
+        "quiet",
+    } == set(answers)
+    kept = {path: path.stat().st_mtime_ns for path in (out / "shards").rglob("*.*")}
+    known = tables(out)
+    again = lab("--data", folders, "--model", "models/tones", "--out", out)
+    assert again.exit_code == 0 and tables(out) == known
+    assert {path: path.stat().st_mtime_ns for path in (out / "shards").rglob("*.*")} == kept, (
+        "nothing is computed twice"
+    )
+    other = lab("--data", folders, "--model", "models/tones", "--out", tmp_path / "other")
+    assert other.exit_code == 0 and tables(tmp_path / "other") == known
+
+
+def test_what_is_left_out_is_told(first):
+    out = first[1]
+    left = pd.read_csv(out / "recordings-left-out.csv").set_index("clip")["reason"]
+    assert set(left.index) == {"broken.wav", "nothing.wav"}
+    assert "silence" in left["nothing.wav"] and "/" not in left["broken.wav"].split(" (")[0]
+    assert pd.read_csv(out / "recordings-done.csv")["done"].str.contains("resampled from 16000 Hz").sum() == 1
+
+
+def test_errors_are_counted_as_the_model_answers(first, folders):
+    """Accuracy and confusion from asking the model one clip after the other."""
+    classifier = ew.load_classifier("models/tones")
+    recall = pd.read_csv(first[1] / "errors-recall.csv").set_index("label")
+    for label in ("low", "high"):
+        said = []
+        for path in sorted((folders / label.upper()).glob("[0-9]*.wav")):
+            logits = classifier(ew.load(path, RATE).samples[None])[0]
+            said.append(classifier.labels[int(logits.argmax())])
+        assert recall["recordings"][label] == len(said)
+        assert recall["recall"][label] == pytest.approx(np.mean([name == label for name in said]))
+
+
+def test_a_run_that_was_killed_goes_on(folders, tmp_path):
+    """Parts that are there are read: damaged ones are made again, to the same figures."""
+    classifier = ew.load_classifier("models/tones")
+    material = gather(folders, classifier.labels)
+    whole = Run(TINY, classifier, material, tmp_path / "a")
+    for _ in zip(range(4), chapters(Run(TINY, classifier, material, tmp_path / "b")), strict=False):
+        pass
+    maps = sorted((tmp_path / "b" / "shards" / "finished").glob("*.npz"))
+    maps[0].write_bytes(b"half")
+    resumed = Run(TINY, classifier, material, tmp_path / "b")
+    for one, other in zip(chapters(whole), chapters(resumed), strict=True):
+        assert set(one.tables) == set(other.tables)
+        for name in one.tables:
+            pd.testing.assert_frame_equal(one.tables[name], other.tables[name])
+
+
+def test_a_folder_without_labels(folders, tmp_path, undrawn):
+    """Nobody can say what is right; what the model says is explained all the same."""
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number in range(3):
+        source = next(folders.glob(f"*/{number}.wav"))
+        (flat / source.name).write_bytes(source.read_bytes())
+    done = lab("--data", flat, "--model", "models/tones", "--out", tmp_path / "out", "--json")
+    assert done.exit_code == 0, done.output
+    answers = json.loads(done.stdout)["answers"]
+    assert "maps" in answers and "errors" not in answers and "leaks" not in answers
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert "without labels" in page and "nobody can say what is right" in page
+
+
+def test_labels_that_the_model_lacks(folders, tmp_path):
+    """An error that names both lists, unless the target is given."""
+    other = tmp_path / "other"
+    for number, name in enumerate(("low", "middle")):
+        (other / name).mkdir(parents=True)
+        source = next(folders.glob(f"*/{number}.wav"))
+        (other / name / "a.wav").write_bytes(source.read_bytes())
+    done = lab("--data", other, "--model", "models/tones", "--out", tmp_path / "out")
+    assert (
+        done.exit_code == 2
+        and "no label middle" in done.stderr
+        and "low, middle" in done.stderr
+        and "low, high" in done.stderr
+    )
+    material = gather(other, ("low", "high"), target="high")
+    assert sorted(clip.label for clip in material.clips) == ["", "low"]
+    with pytest.raises(UsageError, match="unknown group of recordings '7'"):
+        gather(other, ("low", "high"), group="7", target="high")
+    bad = lab(
+        "--data", other, "--model", "models/tones", "--target", "high", "--grids", "4,x", "--out", tmp_path / "out"
+    )
+    assert bad.exit_code == 2 and "--grids takes whole numbers" in bad.stderr
+
+
+def test_labels_are_matched_without_regard_to_case_and_blanks():
+    assert matched(["Sea Waves", "dog"], ["dog", "sea_waves"]) == {"Sea Waves": "sea_waves", "dog": "dog"}
+
+
+def test_recordings_that_the_model_has_not_learnt_from(folders, tmp_path):
+    """A list beside the weights; a group that is asked for comes first."""
+    (tmp_path / "held-out.txt").write_text("0.wav\n2.wav\n")
+    material = gather(folders, ("low", "high"), model=tmp_path)
+    assert sorted(clip.name for clip in material.clips) == ["0.wav", "2.wav"] and "2 of 12" in material.notes[0]
+    assert len(gather(folders, ("low", "high")).clips) == 12
+
+
+def test_a_black_box_and_mixtures(tmp_path):
+    """A function is asked without gradients, and where the event is known it is pointed at."""
+    home = tmp_path / "mixtures"
+    (home / "mix").mkdir(parents=True)
+    (home / "event").mkdir()
+    rows = []
+    for number, scene in enumerate(scenes(Tones(), 3, (6, 0))):
+        scene.audio.save(home / "mix" / f"{number}.wav")
+        scene.cause.save(home / "event" / f"{number}.wav")
+        known = {"background": "noise", "fold": 1, "snr_db": 6, "start_s": 0, "end_s": 0.5}
+        rows.append(
+            {
+                "path": f"mixtures/mix/{number}.wav",
+                "event_path": f"mixtures/event/{number}.wav",
+                "label": scene.label,
+                **known,
+            }
+        )
+    pd.DataFrame(rows).to_csv(home / "metadata.csv", index=False)
+    tones = ew.load_classifier("models/tones")
+
+    def ask(samples):
+        with torch.no_grad():
+            return tones(torch.as_tensor(samples)).numpy()
+
+    box = ew.BlackBox(ask, RATE, tones.labels)
+    found = {s.name: s for s in chapters(Run(TINY, box, gather(home, box.labels), tmp_path / "out"))}
+    assert "Not applicable" in found["saliency"].text and "no gradient" in found["saliency"].text
+    assert "pointing-game" in found["pointing"].tables and found["pointing"].answer.startswith("Sobol, pointing-game")
+
+
+# the parts, by hand
+
+
+def test_quantities_of_a_clip():
+    """Half a second of nothing, a tone of full scale / 2 with an offset, a quarter of nothing."""
+    t = np.arange(RATE) / RATE
+    tone = 0.1 + 0.5 * np.sin(2 * np.pi * 1000 * t)
+    x = np.concatenate([np.zeros(4000), tone, np.zeros(2000)])
+    found = measure(ew.Audio(x, RATE))
+    assert found["seconds"] == 1.75 and found["rate_hz"] == RATE
+    assert found["silence"] == pytest.approx(75 / 175) and found["leading_s"] == pytest.approx(0.5)
+    assert found["trailing_s"] == pytest.approx(0.25) and found["peak_db"] == pytest.approx(
+        20 * np.log10(0.6), abs=1e-3
+    )
+    rms = np.sqrt((0.01 + 0.125) * 8 / 14)
+    assert found["level_db"] == pytest.approx(20 * np.log10(rms), abs=1e-3)
+    assert found["offset"] == pytest.approx(0.1 * 8 / 14 / rms, rel=1e-3)
+
+
+def test_the_band_ends_where_the_filter_does():
+    noise = ew.Audio(0.1 * np.random.default_rng(0).standard_normal(RATE), RATE)
+    low = passed(noise, 0.0, 1500.0)
+    assert band_of(low.double().numpy(), RATE) == pytest.approx(1500, abs=40)
+    rest = passed(noise, 1500.001, 4000.0)
+    np.testing.assert_allclose(low + rest, noise.samples, atol=1e-6)
+
+
+def test_changes_of_silence():
+    x = np.zeros(800)
+    x[200:500] = 0.1
+    audio = ew.Audio(x, RATE)
+    assert len(trimmed(audio)) == 300
+    noisy = filled(audio)
+    assert torch.equal(noisy[200:500], audio.samples[200:500])
+    level = 20 * np.log10(float(noisy[:200].std())) - audio.rms_db
+    assert level == pytest.approx(-60, abs=1.5)
+
+
+def test_the_quietest_stretch_again_and_again():
+    """Of a ramp in level the first 100 ms that are not digital silence."""
+    x = np.concatenate([np.zeros(800), np.repeat([0.3, 0.01, 0.2], 800)])
+    out = quietest(ew.Audio(x, RATE))
+    assert len(out) == len(x) and torch.allclose(out, torch.full((len(x),), 0.01))
+
+
+def test_what_clips_share():
+    rows = pd.DataFrame({"level_db": [-30.0, -20.0, -10.0], "seconds": [1.0, 2.0, 0.5], "band_hz": [3900.0] * 3})
+    assert Shared.of(rows, RATE) == Shared(-20.0, 0.5, 3900.0)
+    assert Shared.of(rows.assign(band_hz=9000.0), RATE).band_hz == 4000.0
+
+
+def test_votes_of_neighbours_by_a_slow_replica():
+    rng = np.random.default_rng(1)
+    labels = rng.integers(3, size=30)
+    values = rng.standard_normal((30, 2)) + labels[:, None]
+    folds = fold_numbers(labels, 0)
+    right = 0
+    for i in range(30):
+        others = sorted((np.linalg.norm(values[i] - values[j]), j) for j in range(30) if folds[j] != folds[i])[:5]
+        votes = [labels[j] for _, j in others]
+        most = max(votes.count(v) for v in votes)
+        right += next(v for v in votes if votes.count(v) == most) == labels[i]
+    assert voted_accuracy(nearest(values, folds), labels) == pytest.approx(right / 30)
+    for label in range(3):
+        counts = np.bincount(folds[labels == label], minlength=5)
+        assert counts.max() - counts.min() <= 1
+
+
+def test_a_planted_leak_is_found_and_noise_is_not():
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        {"label": ["a", "b"] * 30, "level_db": rng.standard_normal(60), "offset": [0.1, 0.2] * 30, "same": 1.0}
+    )
+    found = leak_table(rows, ("level_db", "offset", "same"), 200, 0).set_index("quantity")
+    assert set(found.index) == {"level_db", "offset", "all of these"}
+    assert found["accuracy"]["offset"] == 1 and found["p"]["offset"] == pytest.approx(1 / 201)
+    assert found["p"]["level_db"] > 0.05 and found["low"]["level_db"] < 0.5 < found["high"]["level_db"]
+
+
+def test_chance_is_that_of_shuffled_labels():
+    """Who always says "a" is right by chance alone."""
+    found = shuffled_accuracy(["a"] * 8, ["a", "b"] * 4, 100, 0)
+    assert found == {"accuracy": 0.5, "chance": 0.5, "p": 1.0}
+
+
+def test_the_grid_that_is_chosen():
+    table = pd.DataFrame({"rows": [4, 8, 12], "columns": [4, 8, 12], "rank_stability": [0.99, 0.96, 0.90]})
+    assert chosen(table)[0] == 1
+    assert chosen(table.assign(rank_stability=[0.5, 0.7, 0.6]))[0] == 1
+    assert chosen(table.assign(rank_stability=0.99))[0] == 2
+
+
+def test_power_in_cells():
+    """A tone in the first half: the cell around it holds it."""
+    t = np.arange(RATE) / RATE
+    x = 0.5 * np.sin(2 * np.pi * 1000 * t) * (t < 0.5)
+    axes = ew.Axis("frequency", "Hz", (0, 500, 1500, 4000)), ew.Axis("time", "s", (0, 0.5, 1))
+    power = cell_power(ew.Audio(x, RATE), axes)
+    assert power.argmax() == 2 and power[1, 0] > 100 * np.delete(power.ravel(), 2).max()
