@@ -56,6 +56,7 @@ def compare(
     jobs: how many processes compute; the numbers are the same, bit for bit. Each has one thread.
     progress(rows, expected): called with the rows just computed, and how many there are to compute (None: not known).
     Cost: for each clip, what each method and each metric costs; nothing for rows that are in the folder.
+    Of a recording that is longer than the classifier takes the beginning is explained; a note says of how many.
     A clip that can't be read or explained, or a metric that isn't applicable, is a row with its reason and never the end.
     Raises `UsageError` for an unknown target, a method that is given twice, or what can't be sent to another process.
     Ctrl-C, and whatever else ends it, loses only what is being computed.
@@ -78,7 +79,7 @@ def compare(
         raise UsageError("there are no clips to compare methods on")
     table = tidy(run.rows())
     controls = {type(method): name for name, method in reversed(named.items())}
-    return Comparison(table, controls[Random], controls.get(Loudness), (*notes, *run.shards.told))
+    return Comparison(table, controls[Random], controls.get(Loudness), (*notes, *run.told(), *run.shards.told))
 
 
 @dataclass
@@ -98,15 +99,24 @@ class _Run:
         """Read the clips one by one, and hand on those of which rows are missing."""
         begun = set()
         for number, item in enumerate(clips):
-            reading = read_clip(item, number, self.plan.classifier.sample_rate)
+            classifier = self.plan.classifier
+            reading = read_clip(item, number, classifier.sample_rate, classifier.duration)
             name = self.plan.shard(reading)
-            self.seen.append(Reading(reading.name, reading.label, print=reading.print, reason=reading.reason))
+            self.seen.append(
+                Reading(reading.name, reading.label, print=reading.print, reason=reading.reason, cut=reading.cut)
+            )
             lacking = {} if reading.reason or name in begun else missing(self.plan, reading, self.shards.read(name))
             begun.add(name)
             self.spared += self.size - sum(map(len, lacking.values()))
             if lacking:
                 yield reading
             del reading  # one sound at a time
+
+    def told(self) -> list[str]:
+        """What there is to say about the clips."""
+        cut, longest = sum(reading.cut for reading in self.seen), self.plan.classifier.duration
+        said = f"{cut} of {len(self.seen)} recordings last longer than the {longest} s that the model takes: what is compared is "
+        return [f"{said}their beginnings"] if cut else []
 
     @property
     def size(self) -> int:

@@ -25,6 +25,7 @@ from earwitness.data.readers import class_folders, manifest, mixtures
 from earwitness.data.truth import truth_of
 from earwitness.errors import EarwitnessError, UsageError
 from earwitness.fingerprints import fingerprint
+from earwitness.questions.audio import SLACK
 
 PathLike = str | os.PathLike
 Truth = tuple[np.ndarray, tuple[Axis, ...]]
@@ -35,7 +36,7 @@ class Reading:
     """A clip that was read, or the reason why it couldn't be.
 
     name: for people.  label: the true one, "" if not known.  audio: None where reading failed.  truth: the cause, if known.
-    print: the fingerprint of its content; where there is none, of its name.
+    print: the fingerprint of its content; where there is none, of its name.  cut: whether it is the beginning of a longer one.
     """
 
     name: str
@@ -44,12 +45,14 @@ class Reading:
     truth: Truth | None = None
     print: str = ""
     reason: str = ""
+    cut: bool = False
 
 
-def read_clip(item: Any, number: int, sample_rate: int | None) -> Reading:
+def read_clip(item: Any, number: int, sample_rate: int | None, longest: float | None = None) -> Reading:
     """Read an item of a comparison; a failure is told in the reading, not raised.
 
     number: of the item, for one without a name.  sample_rate: hertz, of the classifier; None where it takes ready features.
+    longest: how many seconds it takes; of a longer recording the beginning is read, unless its cause is known.
     Raises `UsageError` where the item is nothing that could lead to a sound.
     """
     name, label = _name(item, number), str(getattr(item, "label", "") or "")
@@ -66,8 +69,11 @@ def read_clip(item: Any, number: int, sample_rate: int | None) -> Reading:
             print=fingerprint(("unread", name)),
             reason=f"it cannot be read: {type(error).__name__}: {error}",
         )
+    cut = False
+    if isinstance(audio, Audio) and truth is None and longest is not None and audio.duration > SLACK * longest:
+        audio, cut = audio.window(audio.start, longest), True
     content = (audio.samples, audio.sample_rate, audio.start) if isinstance(audio, Audio) else audio
-    return Reading(name, label, audio, truth, fingerprint((content, truth)))
+    return Reading(name, label, audio, truth, fingerprint((content, truth)), cut=cut)
 
 
 def _name(item: Any, number: int) -> str:
