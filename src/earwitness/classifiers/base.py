@@ -54,9 +54,8 @@ class Classifier(nn.Module):
         super().__init__()
         if outputs not in OUTPUTS:
             raise unknown("kind of outputs", outputs, OUTPUTS)
-        self.network, self.frontend = network, frontend
-        self.labels, self.outputs, self.baseline = _distinct(labels), outputs, baseline
-        self.duration = duration if duration is not None else getattr(frontend, "duration", None)
+        self.network, self.frontend, self.outputs, self.baseline = network, frontend, outputs, baseline
+        self.labels, self.duration = _distinct(labels), duration or getattr(frontend, "duration", None)
         if frontend is not None:
             frontend.to(self.device)
 

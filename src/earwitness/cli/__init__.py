@@ -226,9 +226,8 @@ def compare_command(
 
         with nullcontext(None) if quiet else bar("comparing", errors) as advance:
             found = words.compare_words(
-                model, clips, methods, metrics, out,
-                components=components, target=target, seed=seed, jobs=jobs, limit=limit, device=device, frontend=frontend,
-                progress=advance,
+                model, clips, methods, metrics, out, components=components, target=target, seed=seed, jobs=jobs,
+                limit=limit, device=device, frontend=frontend, progress=advance,
             )  # fmt: skip
         list(
             write_folder(words.front_page(shlex.join(["earwitness", *sys.argv[1:]]), found), words.sections(found), out)
