@@ -43,10 +43,10 @@ class EmotionRecipe:
     sample_rate: int = 16000
     hop_length: int = 228
     seconds: float = 2.0
-    epochs: int = 30
+    epochs: int = 40
     batch: int = 32
     width: int = 32
-    dropout: float = 0.5
+    dropout: float = 0.3
     learning_rate: float = 1.5e-3
     weight_decay: float = 2e-2
     smoothing: float = 0.1
@@ -87,7 +87,7 @@ def train_emotions(
         for chosen in np.array_split(order, max(1, len(order) // recipe.batch)):
             x, y = mixup(_varied(power[chosen], recipe, rng), targets[chosen], rng, recipe.alpha)
             x = (mel.advance(x, "filterbank", "") - mean) / deviation
-            yield spec_augment(x, rng, bands=16, frames=20), y
+            yield spec_augment(x, rng, bands=12, frames=16), y
 
     def loss(module: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         x, y = batch

@@ -1,0 +1,288 @@
+"""The sections of the study: what the models have learnt, what the maps show, and what is left of the comparison.
+
+Each takes `Findings`: the clips of one set that were named rightly, and what all methods came to on them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from earwitness.errors import InputError
+from earwitness.statistics import rank_stability
+from earwitness.studies.comparison import LEVEL, Comparison, readable
+from earwitness.studies.emotion.contenders import (
+    LOGIT,
+    NOTEBOOK,
+    PUBLISHED,
+    SCATTERED,
+    SHIFTED,
+)
+from earwitness.studies.emotion.drawing import drop_picture, efficiency_picture, side_by_side
+from earwitness.studies.emotion.judging import Trial, beyond_random, chosen, judged_together, per_clip, per_emotion
+from earwitness.studies.emotion.trials import Corpus, Run, heard_rightly
+from earwitness.studies.pages import Section
+
+PUBLISHED_ACCURACIES = {
+    "the notebook's ResNet18 on mel spectrograms, test": 0.9130,
+    "the same, validation": 0.9303,
+    "the same network in the notebook's comparison of inputs, mel": 0.8885,
+    "random forest on MFCC, the paper of nEMO": 0.8395,
+}
+SHOWN = 2  # clips of each emotion in a figure
+
+
+@dataclass(eq=False)
+class Findings:
+    """What was found on one set of clips.
+
+    run: its settings, and what it is told.  name: of its shards.  count: clips of each emotion.
+    source: makes the trials, with all clips that were named rightly.  credit: of the recordings.
+    """
+
+    run: Run
+    name: str
+    count: int
+    source: Callable[[], Sequence[Trial]]
+    credit: str
+
+    @cached_property
+    def trials(self) -> list[Trial]:
+        """The clips that are explained, by the models that are asked about them."""
+        found = chosen(self.source(), self.count)
+        if not found:
+            raise InputError(
+                "no clip is named rightly by the model: there is nothing to say about emotions. Do the labels match?"
+            )
+        return found
+
+    @cached_property
+    def all(self) -> Comparison:
+        """All methods."""
+        folder = self.run.out / "shards" / self.name
+        return judged_together(self.trials, self.run.settings, folder, self.run.jobs, self.run.progress)
+
+    @cached_property
+    def few(self) -> Comparison:
+        """The notebook's methods and the controls."""
+        table: Any = self.all.table
+        names = [*NOTEBOOK, self.all.random, self.all.loudness]
+        return Comparison(table[table["explainer"].isin(names)], self.all.random, self.all.loudness)
+
+    @property
+    def clips(self) -> int:
+        """How many clips there are."""
+        return sum(len(trial.clips) for trial in self.trials)
+
+
+def of_corpus(run: Run, corpus: Corpus, count: int) -> Findings:
+    """Findings on a set of recordings, by models that have not heard the speakers."""
+
+    def source() -> Iterator[Trial]:
+        for split in run.corpora[corpus][1:]:
+            classifier = run.model(corpus, split)
+            right, _ = heard_rightly(classifier, split.test)
+            hits = [clip for clip, hit in zip(split.test, right, strict=True) if hit]
+            yield Trial(split.name, classifier, hits)
+
+    return Findings(run, corpus.name, count, lambda: list(source()), corpus.credit)
+
+
+def accuracy_section(run: Run, corpus: Corpus) -> Section:
+    """How well emotions are heard, of known and of unknown speakers."""
+    rows = []
+    for split in [*run.corpora[corpus][1:], run.corpora[corpus][0]]:
+        for part, clips in (("validation", split.validation), ("test", split.test)):
+            if clips:
+                _, figures = heard_rightly(run.model(corpus, split), clips)
+                left_out = ", ".join(split.left_out) or f"random, {part}"
+                rows.append({"left out": left_out, "trained on": len(split.training), **figures})
+    table: Any = pd.DataFrame(rows)
+    apart: Any = table[~table["left out"].str.startswith("random")]
+    known: Any = table[table["left out"] == "random, test"].iloc[0]
+    recipe, mean = run.recipe(corpus), apart["accuracy"].mean()
+    return Section(
+        f"accuracy-{corpus.name}", f"{corpus.title}: what the models hear",
+        f"A ResNet18 with one input channel, {recipe.width} channels in its first blocks and dropout {recipe.dropout:g}, on mel "
+        f"spectrograms of 128 bands by 141 columns ({recipe.sample_rate / 1000:g} kHz, {recipe.seconds:g} s), standardised "
+        f"with the mean and deviation of its training clips; {recipe.epochs} epochs, the last one counts. First with "
+        f"{corpus.together} speakers left out at a time, then with the notebook's random split (64 % to learn from, 16 % to "
+        "validate, 20 % to test), in which each voice is heard in training. Intervals are Wilson's; recall is the mean over "
+        f"emotions. A linear classifier on log-mel statistics, each speaker left out in turn, has {corpus.linear:.2f}. "
+        f"{corpus.credit}",
+        asks=f"How well are emotions heard on {corpus.title}?",
+        answer=f"speakers that were never heard: accuracy {mean:.3f} and recall {apart['recall'].mean():.3f}, means over "
+        f"{len(apart)} models ({apart['accuracy'].min():.2f} to {apart['accuracy'].max():.2f}); random split: "
+        f"{known['accuracy']:.3f} [{known['low']:.2f}, {known['high']:.2f}].",
+        tables={"splits": table},
+    )  # fmt: skip
+
+
+def figure_section(found: Findings) -> Section:
+    """Two clips of each emotion, by the notebook's four methods."""
+    pictures = side_by_side(found.trials, found.run.settings, SHOWN, found.credit)
+    return Section(
+        "maps", "Two clips of each emotion",
+        "As in the notebook's figure, each clip with LIME (rectangles, effects on the logit), Grad-CAM (the last stage's few "
+        "places, enlarged), gradient x input (which the notebook calls LRP) and the probability of silence (which never looks at "
+        "the model). Frequency goes upwards; the notebook's figure has its low frequencies at the top. Clips were named rightly "
+        "by a model that had never heard the speaker.",
+        pictures=pictures,
+    )  # fmt: skip
+
+
+def published_section(found: Findings) -> Section:
+    """The notebook's verification, to the letter."""
+    scores: Any = found.all.scores(PUBLISHED)[[name for name in NOTEBOOK if name in found.all.scores(PUBLISHED)]]
+    tested: Any = beyond_random(found.few, PUBLISHED)
+    best = str(scores.mean().idxmax())
+    said = found.few.verdict(PUBLISHED).removeprefix(f"{PUBLISHED}: ")
+    labels = found.all.table.drop_duplicates("clip")["label"].to_numpy()
+    emotions = scores.groupby(labels).mean().reset_index(names="emotion")
+    return Section(
+        "notebook", "The notebook's form, to the letter",
+        "What is important is set to the mean of the clip: LIME's positive rectangles among its 30 largest, what lies above the "
+        "80th percentile for Grad-CAM and gradient x input, what is silent with a probability above one half. Efficiency is "
+        "how much further the probability falls than without as many single bins, drawn once; for silence the other way round. "
+        "Above 0 the notebook calls a method effective, and it names the one with the largest mean. It takes two clips "
+        "of each emotion and no seed, and areas differ between methods. No figures were published: the notebook stops at a "
+        "missing file. p-values are of Wilcoxon's test, corrected (Holm).",
+        asks="Which method would the notebook name?",
+        answer=f"{best}, with a mean efficiency of {scores[best].mean():+.3f}. Tested clip by clip beside the controls: {said}",
+        tables={"methods": tested[tested["explainer"].isin(NOTEBOOK)], "emotions": emotions},
+    )  # fmt: skip
+
+
+def emotion_section(found: Findings) -> Section:
+    """Drops for each emotion: the most important fifth against others."""
+    table = per_emotion(found.all)
+    few: Any = table[table["explainer"].isin(NOTEBOOK)]
+    worst: Any = few.sort_values(SCATTERED).iloc[0]
+    each = few.groupby("explainer")[SCATTERED].agg(["min", "max"])
+    spans = "; ".join(f"{name} {each.loc[name, 'min']:+.2f} to {each.loc[name, 'max']:+.2f}" for name in each.index)
+    return Section(
+        "emotions", "Important against random, emotion by emotion",
+        "How far the probability of the emotion falls without the most important fifth of the bins, and without other fifths: "
+        f"single bins drawn anywhere, {found.run.settings.draws} times (scattered), or the same shape elsewhere (shifted). Each "
+        "method removes exactly as many bins; equal values in a random order. A negative drop means that the model is surer "
+        "without. All clips: `emotions-clips.csv`.",
+        asks="Is a method as good for each emotion?",
+        answer=f"mean efficiencies against scattered bins run, over emotions, {spans}. The lowest is that of "
+        f"{worst['explainer']} for {worst['label']} ({worst['clips']} clips).",
+        tables={"emotions": table, "clips": per_clip(found.all)},
+        pictures={
+            "drops": drop_picture(few, found.credit),
+            "efficiency": efficiency_picture(found.all, SCATTERED, found.credit),
+        },
+    )  # fmt: skip
+
+
+def comparison_section(found: Findings) -> Section:
+    """All methods, all experiments."""
+    summary: Any = found.all.summary()
+    tables = {
+        metric.replace(LOGIT, "-logit"): readable(rows.sort_values("rank", kind="stable"))
+        for metric, rows in summary.groupby("metric", sort=False)
+    }
+    verdicts = [found.all.verdict(metric) for metric in found.all.metrics if metric != PUBLISHED]
+    ranked = [metric for metric in (SCATTERED, SHIFTED) if found.all.ranked(metric)]
+    return Section(
+        "comparison", "All methods",
+        "Each method on the same clips. LIME, Sobol, Shapley, KernelSHAP, HSIC, RISE and occlusion are asked about 8 x 12 "
+        "rectangles, the CAM family and conductance about the places of the last stage, all others about single bins; all are "
+        "judged by single bins. Efficiencies are in probability, or of the logit, which also moves where the model is sure. "
+        "random knows nothing, loudness nothing of the model, level-silence-map neither. `notebook-lrp` is gradient x input, "
+        "`lrp` is layer-wise relevance propagation.\n\n" + "\n".join(f"- {line}" for line in verdicts),
+        asks="Which method is best?",
+        answer=f"against scattered bins: {_bare(found.all, SCATTERED)} Against the same shape elsewhere: "
+        f"{_bare(found.all, SHIFTED)}",
+        tables=tables, pictures={metric: found.all.picture(metric) for metric in ranked},
+    )  # fmt: skip
+
+
+def _bare(found: Comparison, metric: str) -> str:
+    return found.verdict(metric).removeprefix(f"{metric}: ")
+
+
+def control_section(found: Findings) -> Section:
+    """Are the conclusions those of shape-matched controls?"""
+    both = {regions: beyond_random(found.all, regions).set_index("explainer") for regions in (SCATTERED, SHIFTED)}
+    first, second = (both[regions] for regions in (SCATTERED, SHIFTED))
+    names = [name for name in first.index if name in second.index]
+    table = pd.DataFrame({"explainer": names})
+    for regions, rows in both.items():
+        rows: Any = rows.loc[names]
+        table[regions] = [f"{m:+.3f} [{a:+.3f}, {b:+.3f}]" for m, a, b in rows[["mean", "low", "high"]].to_numpy()]
+        table[f"p, {regions}"] = rows["p"].to_numpy()
+        table[f"verdict, {regions}"] = rows["verdict"].to_numpy()
+    means = [side.loc[names, "mean"].to_numpy() for side in (first, second)]
+    agrees = rank_stability(means) if len(names) > 1 else np.nan
+    changed = [n for n in names if first.loc[n, "verdict"] != second.loc[n, "verdict"]]
+    counts = [sum(side.loc[names, "verdict"] == "better") for side in (first, second)]
+    tops = [str(max(names, key=lambda name, m=side: m.loc[name, "mean"])) for side in (first, second)]
+    held = "holds" if not changed and tops[0] == tops[1] else "does not hold for all"
+    return Section(
+        "controls", "Scattered bins against the same shape",
+        "Single bins strewn over a spectrogram surprise a network in another way than a block does, so a method that marks "
+        "blocks is compared with what it never could have marked. Here the same maps are held against both. better, worse: "
+        f"the efficiency differs from 0 at {LEVEL:.0%} (Wilcoxon's test on clips, Holm-corrected over the methods).",
+        asks="Do the conclusions hold with regions of the same shape?",
+        answer=f"what scattered bins say {held}: {counts[0]} methods beat scattered bins and {counts[1]} their own shape "
+        f"elsewhere, of {len(names)}; the verdict changes for {', '.join(changed) or 'none'}. The largest mean has "
+        f"{tops[0]} and {tops[1]}; the two orders of methods correlate at {agrees:.2f} (Spearman).",
+        tables={"methods": table},
+        pictures={"efficiency": efficiency_picture(found.few, None, found.credit)},
+    )  # fmt: skip
+
+
+def nemo_section(found: Findings) -> Section:
+    """The set that may not be shown: numbers alone."""
+    tables = {regions: beyond_random(found.all, regions) for regions in (SCATTERED, SHIFTED)}
+    beaten = {r: ", ".join(rows[rows["verdict"] == "better"]["explainer"]) or "none" for r, rows in tables.items()}
+    accuracies = pd.DataFrame(
+        {"published": list(PUBLISHED_ACCURACIES), "accuracy": list(PUBLISHED_ACCURACIES.values())}
+    )
+    return Section(
+        "nemo", "The notebook's own recordings",
+        "The same on nEMO, of which the licence allows no pictures here: figures alone. The notebook learns from all of its "
+        "4,481 clips, here are 265 (five of each speaker and emotion). Its split is random, so every voice and many sentences "
+        f"are known. Published accuracies stand beside; there are none with speakers left out. {found.credit}",
+        asks="And on the notebook's own recordings?",
+        answer=f"{found.clips} clips; methods that beat scattered bins: {beaten[SCATTERED]}; their own shape elsewhere: "
+        f"{beaten[SHIFTED]}. By shape: {_bare(found.all, SHIFTED)}",
+        tables={**tables, "clips": per_clip(found.all), "published": accuracies},
+    )  # fmt: skip
+
+
+EVIDENCE: tuple[Callable[[Findings], Section], ...] = (
+    figure_section, published_section, emotion_section, comparison_section, control_section,
+)  # fmt: skip
+
+
+def sections_about(found: Findings) -> Iterator[Section]:
+    """The sections about one set of clips that may be shown."""
+    for make in EVIDENCE:
+        found.run.say((make.__doc__ or "").split("\n")[0])
+        yield make(found)
+
+
+def chapters_of(run: Run) -> Iterator[Section]:
+    """The sections, one after the other; `run.say` is told what is being done."""
+    for corpus in run.corpora:
+        run.say(f"{corpus.title}: the models")
+        yield accuracy_section(run, corpus)
+        found = of_corpus(run, corpus, run.settings.clips if corpus.open else run.settings.further)
+        try:
+            _ = found.trials
+        except InputError:
+            yield Section(
+                f"{corpus.name}-none", f"{corpus.title}: explanations", "No clip was named rightly: none is explained."
+            )
+            continue
+        if corpus.open:
+            yield from sections_about(found)
+        else:
+            yield nemo_section(found)
