@@ -16,7 +16,7 @@ from pathlib import Path
 
 from earwitness.classifiers import load_classifier
 from earwitness.errors import UsageError
-from earwitness.studies.own_lab import described, judged, mapped, shortcuts_taken
+from earwitness.studies.own_lab import against_controls, first_looks, mapped, shortcuts_taken
 from earwitness.studies.own_lab.material import Material, gather
 from earwitness.studies.own_lab.runs import QUICK, Run, Settings
 from earwitness.studies.pages import Page, Section
@@ -25,9 +25,9 @@ from earwitness.targets import find_target
 __all__ = ["CHAPTERS", "QUICK", "Material", "Run", "Settings", "chapters", "from_words", "gather"]
 
 CHAPTERS: tuple[Callable[[Run], Section], ...] = (
-    *(described.recordings, described.features, described.errors),
+    *(first_looks.what_there_is, first_looks.what_is_seen, first_looks.where_it_errs),
     *(mapped.sobol_maps, mapped.grids_and_designs, mapped.saliency_beside),
-    *(judged.pointing, judged.deletion),
+    *(against_controls.at_the_cause, against_controls.cells_removed),
     *(shortcuts_taken.leaks_in_the_data, shortcuts_taken.leaks_in_the_model, shortcuts_taken.mass_in_quiet_cells),
 )
 

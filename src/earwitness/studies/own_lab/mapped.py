@@ -1,5 +1,6 @@
 """Sobol maps of the recordings, how well they are known, which grid they are worth, and what saliency says beside them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -147,18 +148,6 @@ def grids_and_designs(run: Run) -> Section:
     )
     at, rule = chosen(equal)
     ratio = table["stderr"] / table["scatter"]
-    by_grid = {f"{rows} x {columns}": part for (rows, columns), part in table.groupby(["rows", "columns"])}
-    curves = [
-        Curves(s.designs, {name: part[column] for name, part in by_grid.items()}, "designs", label, logarithmic=scale)
-        for column, label, scale in (
-            ("stderr", "reported standard error", "xy"), ("scatter", f"scatter over {s.repeats} seeds", "xy"),
-            ("rank_stability", "rank stability", "x"),
-        )
-    ]  # fmt: skip
-    maps = [
-        Heat(e.values, _plane(e), f"{side} x {side}, {designs} designs", e.kind, "index")
-        for (side, designs), (e, *_) in runs.items()
-    ]
     return Section(
         "grids", "Grids and designs",
         f"One clip, {run.clip(place).name}, every grid with every number of designs, {s.repeats} times with other masks. A map "
@@ -170,10 +159,28 @@ def grids_and_designs(run: Run) -> Section:
         f"evaluations. With the most designs: {_most(table)}.",
         tables={"runs": table, "equal-cost": equal},
         pictures={
-            "maps": Picture(maps, run.caption("The map of the first seed. Each has its own scale."), columns=len(s.designs)),
-            "curves": Picture(curves, "Error and rank stability over the number of designs."),
+            "maps": Picture(
+                _first_maps(runs), run.caption("The map of the first seed. Each has its own scale."), len(s.designs)
+            ),
+            "curves": Picture(_curves(table, s.designs), "Error and rank stability over the number of designs."),
         },
     )  # fmt: skip
+
+
+def _curves(table: Any, designs: Sequence[int]) -> list[Curves]:
+    by_grid = {f"{rows} x {columns}": part for (rows, columns), part in table.groupby(["rows", "columns"])}
+    wanted = (("stderr", "reported standard error", "xy"), ("scatter", "scatter over seeds", "xy"))
+    return [
+        Curves(designs, {name: part[column] for name, part in by_grid.items()}, "designs", label, logarithmic=scale)
+        for column, label, scale in (*wanted, ("rank_stability", "rank stability", "x"))
+    ]
+
+
+def _first_maps(runs: Mapping[tuple[int, int], list[Explanation]]) -> list[Panel]:
+    return [
+        Heat(e.values, _plane(e), f"{side} x {side}, {designs} designs", e.kind, "index")
+        for (side, designs), (e, *_) in runs.items()
+    ]
 
 
 def _repeated(run: Run, place: int, side: int, designs: int) -> list[Explanation]:

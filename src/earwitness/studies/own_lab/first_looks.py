@@ -19,7 +19,7 @@ DEAF = (
 SUREST = 10  # errors that are listed
 
 
-def recordings(run: Run) -> Section:
+def what_there_is(run: Run) -> Section:
     """The recordings: how many, how long, how loud, and what was left out."""
     survey: Any = run.survey
     rows = [_by_label(str(label) or "(not known)", part) for label, part in survey.groupby("label", sort=True)]
@@ -50,7 +50,7 @@ def _by_label(label: str, part: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def features(run: Run) -> Section:
+def what_is_seen(run: Run) -> Section:
     """What the network really eats of a clip of each label."""
     frontend, places = run.classifier.frontend, _one_a_label(run)
     if frontend is None:
@@ -118,7 +118,7 @@ def _resolution(frontend: Any, x: torch.Tensor, axes: Any, seconds: float) -> di
     return row | {"mean": float(x.mean()), "deviation": float(x.std())}
 
 
-def errors(run: Run) -> Section:
+def where_it_errs(run: Run) -> Section:
     """Where the model errs: accuracy, recall, confusion, the surest errors, level and length."""
     truth = run.truth
     if not len(truth):

@@ -18,7 +18,7 @@ REMOVED: tuple[Metric, ...] = (Deletion(), Insertion())
 LOCATED: tuple[Metric, ...] = (PointingGame(), MassAccuracy())
 
 
-def pointing(run: Run) -> Section:
+def at_the_cause(run: Run) -> Section:
     """Pointing and mass, where the place of the cause is known."""
     if not run.material.located:
         return Section(
@@ -36,7 +36,7 @@ def pointing(run: Run) -> Section:
     )  # fmt: skip
 
 
-def deletion(run: Run) -> Section:
+def cells_removed(run: Run) -> Section:
     """Deletion and insertion of Sobol and saliency beside random maps and loudness."""
     found = compared(run)
     ranked = [name for name in _names(found, REMOVED) if found.ranked(name)]
