@@ -82,7 +82,7 @@ def test_a_foreign_network_needs_its_architecture(tmp_path):
     torch.manual_seed(0)
     network = Foreign(layers=[nn.ReLU()])
     ew.save_classifier(ew.Classifier(network, None, ["a", "b", "c"]), tmp_path, "card")
-    with pytest.raises(ew.ModelError, match=r"Foreign is not one of EventCNN, ResNet18, SmallSpecCNN.*network="):
+    with pytest.raises(ew.ModelError, match=r"Foreign is not one of VGG, EventCNN, ResNet18, SmallSpecCNN.*network="):
         ew.load_classifier(tmp_path)
     back = ew.load_classifier(tmp_path, network=Foreign())
     same(back.network, network)

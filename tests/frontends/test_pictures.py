@@ -173,6 +173,19 @@ def test_words_that_make_no_picture(text, said):
         picture_in_words(text)
 
 
+def test_a_picture_s_duration_is_the_classifier_s(tmp_path):
+    """Unless the classifier has one of its own; and it is kept."""
+    picture = ew.Picture(STFT, 30, 20, channels=1, duration=3.0)
+    assert ew.Classifier(SmallSpecCNN(2, (4, 8)), picture, ["a", "b"], duration=2.0).duration == 2.0
+    classifier = ew.Classifier(SmallSpecCNN(2, (4, 8)), picture, ["a", "b"])
+    ew.save_classifier(classifier, tmp_path, card="A test.")
+    assert ew.load_classifier(tmp_path).duration == classifier.duration == 3.0
+    clip = ew.Audio(noise(8000 * 7)[0], RATE)
+    with pytest.raises(ew.InputError, match="lasts 7.00 s and the model takes 3 s"):
+        ew.ask(classifier, clip)
+    assert [len(window.samples) for window in clip.windows(3.0)] == [24000, 24000, 24000]
+
+
 def test_another_front_end_is_another_picture():
     pictures = [ew.Picture(f"LogSTFT({RATE}, n_fft={n_fft})", 30, 20) for n_fft in (256, 512)]
     assert ew.fingerprint(pictures[0]) != ew.fingerprint(pictures[1])
