@@ -1,0 +1,208 @@
+"""The study of emotion on one's own: arrays and their labels, checkpoints with torchvision's names, and what is refused."""
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+import earwitness as ew
+from earwitness.classifiers.zoo import ResNet18
+from earwitness.cli import app
+from earwitness.studies.emotion import contenders
+from earwitness.studies.emotion.checkpoints import newest, read_resnet
+from earwitness.studies.emotion.own import features_at, labels_at
+
+LABELS = ("anger", "fear", "sadness")
+
+
+@pytest.fixture
+def network():
+    """A ResNet18 whose batch norms have seen something."""
+    torch.manual_seed(0)
+    made = ResNet18(3, width=8)
+    made.train()(torch.randn(8, 1, 16, 24))
+    return made.eval()
+
+
+def theirs(network, fc="resnet.fc.1"):
+    """A state dict by torchvision's names: the stem is conv1 and bn1, a shortcut is called downsample."""
+    names = {"stem.0.": "resnet.conv1.", "stem.1.": "resnet.bn1.", "head.1.": f"{fc}."}
+    found = {}
+    for name, values in network.state_dict().items():
+        for ours, other in names.items():
+            if name.startswith(ours):
+                found[other + name.removeprefix(ours)] = values
+        if name.startswith("layer"):
+            found["resnet." + name.replace("shortcut", "downsample")] = values
+    assert len(found) == len(network.state_dict())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "wrap"),
+    [
+        ("bare.pt", lambda state: state),
+        ("inside.pth", lambda state: {"epoch": 3, "model_state_dict": state, "optimizer": {}}),
+        ("parallel.pt", lambda state: {f"module.{key}": values for key, values in state.items()}),
+    ],
+)
+def test_a_checkpoint_answers_as_the_network_that_it_came_from(network, tmp_path, name, wrap):
+    torch.save(wrap(theirs(network)), tmp_path / name)
+    x = torch.randn(4, 1, 32, 36)
+    with torch.no_grad():
+        torch.testing.assert_close(read_resnet(tmp_path / name, 3)(x), network(x), atol=1e-6, rtol=0)
+
+
+def test_safetensors_and_another_name_of_the_last_layer(network, tmp_path):
+    save_file(theirs(network, "fc"), tmp_path / "model.safetensors")
+    x = torch.randn(2, 1, 32, 36)
+    with torch.no_grad():
+        torch.testing.assert_close(read_resnet(tmp_path / "model.safetensors", 3)(x), network(x), atol=1e-6, rtol=0)
+
+
+def test_the_newest_is_found(tmp_path):
+    """A time stamp in the name counts before the file's own time; without one the file's time does."""
+    files = ("best_20250515_090117.pt", "best_20250514_235959.pt", "last_20241231_000000.pth", "notes.txt")
+    for age, name in enumerate(files):
+        (tmp_path / name).write_bytes(b"")
+        os.utime(tmp_path / name, (1.7e9 + age, 1.7e9 + age))
+    assert newest(tmp_path).name == files[0]
+    (tmp_path / "fresh.pt").write_bytes(b"")
+    os.utime(tmp_path / "fresh.pt", (1.76e9, 1.76e9))  # October 2025
+    assert newest(tmp_path).name == "fresh.pt"
+    os.utime(tmp_path / "fresh.pt", (1.6e9, 1.6e9))
+    assert newest(tmp_path).name == files[0] and newest(tmp_path / files[2]).name == files[2]
+    with pytest.raises(ew.InputError, match="no checkpoint at"):
+        newest(tmp_path / "nowhere")
+
+
+def test_what_is_no_checkpoint(network, tmp_path):
+    def refused(match, classes=3):
+        with pytest.raises(ew.ModelError, match=match):
+            read_resnet(tmp_path / "c.pt", classes)
+
+    (tmp_path / "c.pt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 44785610\n")
+    refused("Git LFS pointer of 7[0-9] bytes.*git lfs pull")
+    (tmp_path / "c.pt").write_bytes(b"no weights")
+    refused("c.pt is no checkpoint of weights alone")
+    torch.save({"encoder.weight": torch.ones(2)}, tmp_path / "c.pt")
+    refused("no ResNet18 with torchvision's names.*encoder.weight")
+    torch.save(theirs(network), tmp_path / "c.pt")
+    refused("tells 3 classes apart and the label map names 4", classes=4)
+    state = theirs(network)
+    del state["resnet.layer3.0.conv1.weight"]
+    torch.save(state, tmp_path / "c.pt")
+    refused("does not fit a ResNet18.*layer3.0.conv1.weight")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"fear": 1, "anger": 0, "sadness": 2},
+        {"2": "sadness", "0": "anger", "1": "fear"},
+        ["anger", "fear", "sadness"],
+    ],
+)
+def test_label_maps(tmp_path, given):
+    (tmp_path / "label_map.json").write_text(json.dumps(given))
+    assert labels_at(tmp_path) == LABELS
+
+
+def test_label_maps_as_arrays_and_broken_ones(tmp_path):
+    assert labels_at(tmp_path) == ()
+    np.save(tmp_path / "label_map.npy", np.array(LABELS))
+    assert labels_at(tmp_path) == LABELS
+    for text in ('{"anger": 0, "fear": 2}', "{", '{"anger": "first"}'):
+        (tmp_path / "label_map.json").write_text(text)
+        with pytest.raises(ew.InputError, match="no label map"):
+            labels_at(tmp_path)
+
+
+def write(folder, x, y, labels=LABELS):
+    folder.mkdir(exist_ok=True)
+    np.save(folder / "X_test.npy", x)
+    np.save(folder / "y_test.npy", y)
+    (folder / "label_map.json").write_text(json.dumps({name: number for number, name in enumerate(labels)}))
+    return folder
+
+
+def test_arrays_are_read_with_and_without_their_channel(tmp_path):
+    x = np.random.default_rng(0).standard_normal((5, 1, 4, 6))
+    for given in (x, x[:, 0]):
+        found = list(features_at(write(tmp_path / "a", given, np.array([0, 2, 1, 1, 0])), LABELS))
+        assert [item.label for item in found] == ["anger", "sadness", "fear", "fear", "anger"]
+        torch.testing.assert_close(found[3].audio, torch.from_numpy(x[3]).float())
+    words = write(tmp_path / "a", x, np.array(["fear"] * 5))
+    assert {item.label for item in features_at(words, LABELS)} == {"fear"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "y", "match"),
+    [
+        ((5, 3, 4, 6), [0] * 5, r"must be \[N, F, T\].*\[5, 3, 4, 6\] and \[5\]"),
+        ((5, 4, 6), [0] * 4, r"\[5, 4, 6\] and \[4\]"),
+        ((5, 4), [0] * 5, r"not \[5, 4\]"),
+        ((5, 4, 6), [0, 1, 2, 3, 0], "label 3, and the label map has anger, fear, sadness"),
+        ((5, 4, 6), ["joy"] * 5, "label 'joy'"),
+        ((5, 4, 6), [0.5] * 5, "label 0.5"),
+    ],
+)
+def test_arrays_that_do_not_fit(tmp_path, shape, y, match):
+    with pytest.raises(ew.InputError, match=match):
+        list(features_at(write(tmp_path / "a", np.zeros(shape), np.array(y)), LABELS))
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Three methods beside the control."""
+    kept, everyone = {"lime", "notebook-lrp", "level-silence-map", "random"}, contenders.taking_part
+    for user in ("judging", "drawing"):
+        monkeypatch.setattr(
+            f"earwitness.studies.emotion.{user}.taking_part",
+            lambda *given: {name: method for name, method in everyone(*given).items() if name in kept},
+        )
+
+
+def study(*words):
+    return CliRunner().invoke(app, ["study", "emotion", "--quick", *map(str, words)])
+
+
+def test_arrays_and_a_folder_of_checkpoints(network, few, tmp_path):
+    """The newest is named on the page; labels are the network's own answers, so that all are named rightly."""
+    (tmp_path / "models").mkdir()
+    for stamp in ("20250101_000000", "20250515_090117"):
+        torch.save(theirs(network), tmp_path / "models" / f"resnet_{stamp}.pt")
+    x = np.random.default_rng(1).standard_normal((12, 1, 16, 24)).astype(np.float32)
+    with torch.no_grad():
+        data = write(tmp_path / "data", x, network(torch.from_numpy(x)).argmax(1).numpy())
+    done = study("--data", data, "--model", tmp_path / "models", "--out", tmp_path / "out", "--json")
+    assert done.exit_code == 0, (done.output, done.exception)
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert "`resnet_20250515_090117.pt`, about 12 arrays" in page
+    assert json.loads(done.stdout)["answers"]["accuracy"].startswith("1.000")
+    clips = pd.read_csv(tmp_path / "out" / "emotions-clips.csv")
+    assert set(clips["explainer"]) == {"lime", "notebook-lrp", "level-silence-map", "random"}
+    np.save(data / "y_test.npy", (np.load(data / "y_test.npy") + 1) % 3)
+    wrong = study("--data", data, "--model", tmp_path / "models", "--out", tmp_path / "other")
+    assert wrong.exit_code == 3 and "no clip is named rightly" in wrong.stderr
+
+
+def test_what_cannot_be_asked(network, tmp_path):
+    classifier = ew.Classifier(network, None, ["joy", "rage", "calm"])
+    ew.save_classifier(classifier, tmp_path / "model", "# A card\n")
+    data = write(tmp_path / "data", np.zeros((3, 16, 24)), np.array([0, 1, 2]))
+    other = study("--data", data, "--model", tmp_path / "model", "--out", tmp_path / "out")
+    assert other.exit_code == 3 and "the model does not know anger, fear, sadness" in other.stderr
+    (tmp_path / "empty").mkdir()
+    none = study("--data", data, "--model", tmp_path / "empty", "--out", tmp_path / "out")
+    assert none.exit_code == 3 and "no checkpoint at" in none.stderr
+    torch.save(theirs(network), tmp_path / "bare.pt")
+    bare = study("--data", tmp_path / "empty", "--model", tmp_path / "bare.pt", "--out", tmp_path / "out")
+    assert bare.exit_code == 2 and "has no front end for recordings" in bare.stderr
+    nowhere = study("--data", tmp_path / "empty", "--out", tmp_path / "out")
+    assert nowhere.exit_code == 3 and "there is no emotion/emodb_2s or emotion/nemo" in nowhere.stderr
