@@ -49,6 +49,7 @@ studies: $(VENV)/.installed
 	$(BIN)/earwitness study sobol-lab --out docs/results/sobol-lab
 	$(BIN)/earwitness study truth --data $(EARWITNESS_DATA) --out docs/results/truth
 	$(BIN)/earwitness study wavlm --data $(EARWITNESS_DATA) --out docs/results/wavlm
+	$(BIN)/earwitness study emotion --data $(EARWITNESS_DATA) --out docs/results/emotion
 	@$(call each,$(filter-out benchmarks/bench_%,$(wildcard benchmarks/*.py)),no studies yet: benchmarks/*.py)
 
 # run each script after the other and stop at the first that fails
