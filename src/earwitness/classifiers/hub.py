@@ -80,7 +80,8 @@ class Wrapped(nn.Module):
             raise ModelError(
                 "only a whole model on samples, or an AST, can be saved with its extractor: use model.save_pretrained(folder)"
             )
-        cast(Any, self.model).save_pretrained(folder)
+        with _quietly():
+            cast(Any, self.model).save_pretrained(folder)
         if isinstance(frontend, ASTMel):
             sizes = {"num_mel_bins": frontend.n_mels, "max_length": frontend.max_frames}
             level = {"mean": frontend.mean, "std": frontend.std}

@@ -17,6 +17,7 @@ DEAF = (
     "This model is a black box: what it computes of the sound is not known here, and the sound itself is what is cut."
 )
 SUREST = 10  # errors that are listed
+CUT = r"cut to [\d.]+-[\d.]+ s of [\d.]+ s"
 
 
 def what_there_is(run: Run) -> Section:
@@ -24,7 +25,9 @@ def what_there_is(run: Run) -> Section:
     survey: Any = run.survey
     rows = [_by_label(str(label) or "(not known)", part) for label, part in survey.groupby("label", sort=True)]
     left: Any = survey[survey["reason"] != ""][["clip", "label", "reason"]]
-    changed: Any = survey[survey["done"] != ""]["done"].str.replace(r"\d+\.\d+", "..", regex=True).value_counts()
+    changed: Any = (
+        survey[survey["done"] != ""]["done"].str.replace(CUT, "cut to its beginning", regex=True).value_counts()
+    )
     tables = {"labels": pd.DataFrame(rows)} | ({"left-out": left} if len(left) else {})
     tables |= {"done": changed.rename("recordings").reset_index()} if len(changed) else {}
     minutes = survey["seconds"].sum() / 60
