@@ -50,6 +50,11 @@ def test_the_page_on_hugging_face_can_be_walked(project: Path) -> None:
     assert {"kept.wav", "cam.png"} <= {path.name for path in project.iterdir()}
 
 
+def test_the_page_on_music_genre_can_be_walked(project: Path) -> None:
+    walk(ROOT / "docs" / "music-genre.md")
+    assert {"kept.wav", "why.png", "verdict", "my-vgg"} <= {path.name for path in project.iterdir()}
+
+
 def test_the_tour_can_be_walked(project: Path) -> None:
     walk(ROOT / "docs" / "tour.md")
     made = {"scene.wav", "cause.wav", "why.png", "kept.wav", "removed.wav", "why.npz", "why.json"}
