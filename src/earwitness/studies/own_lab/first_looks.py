@@ -8,6 +8,7 @@ import torch
 from scipy import stats
 
 from earwitness.frontends import Waveform
+from earwitness.frontends.extractors import ASTMel, WhisperMel
 from earwitness.statistics import Interval, proportion_interval
 from earwitness.studies.own_lab.published_accuracies import published_for
 from earwitness.studies.own_lab.runs import Run
@@ -105,13 +106,11 @@ def _panel(x: torch.Tensor, axes: Any, title: str) -> Panel:
 def _resolution(frontend: Any, x: torch.Tensor, axes: Any, seconds: float) -> dict[str, Any]:
     """The shape of the features, how much sound is in a place, and how much of what the network takes is no sound."""
     time = np.diff(axes[-1].edges)
-    whole = getattr(frontend, "max_frames", None)
-    longest = getattr(frontend, "duration", None)
-    filled = 1 - axes[-1].size / whole if whole else max(0.0, 1 - seconds / longest) if longest else 0.0
+    filled = _filled_up(frontend, axes[-1].size, seconds)
     row = {
         "shape": " x ".join(map(str, x.shape)),
         "seconds_a_place": float(np.median(time)),
-        "filled_up": max(0.0, filled),
+        "filled_up": filled,
     }
     if len(axes) > 1 and axes[-2].unit == "Hz":
         height = np.diff(axes[-2].edges)
@@ -119,6 +118,13 @@ def _resolution(frontend: Any, x: torch.Tensor, axes: Any, seconds: float) -> di
     if isinstance(frontend, Waveform):
         row["standardised"] = "yes" if frontend.standardise else "no"
     return row | {"mean": float(x.mean()), "deviation": float(x.std())}
+
+
+def _filled_up(frontend: Any, frames: int, seconds: float) -> float:
+    """The share of what the network takes that no sound fills; front ends that take any length fill up nothing."""
+    if isinstance(frontend, ASTMel):
+        return 1 - frames / (frontend.max_frames or frames)
+    return max(0.0, 1 - seconds / frontend.duration) if isinstance(frontend, WhisperMel) else 0.0
 
 
 def where_it_errs(run: Run) -> Section:
