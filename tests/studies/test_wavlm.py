@@ -68,7 +68,7 @@ def study(*words):
     return CliRunner().invoke(app, ["study", "wavlm", *map(str, words)])
 
 
-def test_the_whole_study_and_again(miniature, tiny, tmp_path):
+def test_the_whole_study_and_again(miniature, tiny, tmp_path, monkeypatch):
     """Every section with its tables; the same command finds its models and rows, and writes the same figures."""
     words = ["--quick", "--data", miniature, "--out", tmp_path / "out", "--json"]
     first = study(*words)
@@ -79,7 +79,9 @@ def test_the_whole_study_and_again(miniature, tiny, tmp_path):
     sums = pd.read_csv(tmp_path / "out" / "frames-sums.csv")
     assert len(sums) >= 1 and np.isfinite(sums[["total", "sum", "stderr"]]).all(axis=None)
     assert "epoch 1 of 1" in first.stderr
+    monkeypatch.setattr(ew.Explanation, "save", lambda *_: pytest.fail("a digit is explained twice"))
     again = study(*words)
+    assert again.exit_code == 0, again.output
     assert "epoch" not in again.stderr, "nothing is trained twice"
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.csv")} == tables
     top = pd.read_csv(tmp_path / "out" / "frames-top-0.csv")

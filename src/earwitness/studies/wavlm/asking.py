@@ -17,11 +17,9 @@ from earwitness.carrying import analyse, window_length
 from earwitness.classifiers import Classifier
 from earwitness.components import Frames, Units
 from earwitness.errors import UsageError
-from earwitness.explainers import GradientSHAP
 from earwitness.explanations import Explanation
 from earwitness.frontends import Waveform
 from earwitness.questions import AudioQuestion
-from earwitness.studies.explaining import explain
 from earwitness.studies.pages import Curves, Heat, Picture
 
 OVER_FRAMES = {
@@ -37,16 +35,14 @@ def stage_of_sound(classifier: Classifier) -> str:
     return "features" if isinstance(classifier.frontend, Waveform) and classifier.frontend.standardise else "waveform"
 
 
-def frame_shares(classifier: Classifier, clip: Any, method: GradientSHAP, target: str | None = None) -> Explanation:
-    """The shares of the model's own frames."""
-    return explain(classifier, clip, method, target, Frames(stage=stage_of_sound(classifier)))
+def its_frames(classifier: Classifier) -> Frames:
+    """The cut into the model's own frames."""
+    return Frames(stage=stage_of_sound(classifier))
 
 
-def neuron_shares(
-    classifier: Classifier, clip: Any, method: GradientSHAP, layer: int, target: str | None = None
-) -> Explanation:
-    """The shares of all numbers behind a transformer layer, `[channels, frames]`."""
-    return explain(classifier, clip, method, target, Units(layer_path(classifier, layer), by="units"))
+def its_neurons(classifier: Classifier, layer: int) -> Units:
+    """The cut into all numbers behind a transformer layer, `[channels, frames]`."""
+    return Units(layer_path(classifier, layer), by="units")
 
 
 def layer_path(classifier: Classifier, layer: int) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from earwitness.components import Frames, Words
+from earwitness.components import Words
 from earwitness.data.readers import Clip
 from earwitness.explainers import GradientSHAP, IntegratedGradients, Saliency
 from earwitness.explanations import Explanation
@@ -19,8 +19,8 @@ from earwitness.studies.pages import Bars, Picture, Section
 from earwitness.studies.wavlm.asking import (
     OVER_FRAMES,
     frame_picture,
-    frame_shares,
-    neuron_shares,
+    its_frames,
+    its_neurons,
     over_frames,
     stage_of_sound,
     top_frames,
@@ -62,11 +62,9 @@ def explained(run: Run) -> list[Clip]:
 def frame_section(run: Run) -> Section:
     """Frames: which stretches of 25 ms make the model say so."""
     clips, rows, pictures, tables = explained(run), [], {}, {}
+    cut = its_frames(run.digit_model)
     for number, clip in enumerate(clips):
-        found = [
-            frame_shares(run.digit_model, clip.path, GradientSHAP(run.settings.references, seed))
-            for seed in range(REPEATS)
-        ]
+        found = [run.explained(clip, GradientSHAP(run.settings.references, seed), cut) for seed in range(REPEATS)]
         rows.append(_sum_row(clip, found))
         if number in (0, len(clips) // 2):
             what = f"{clip.path.stem}: the sound, its spectrogram, and what each frame of 25 ms adds to the logit."
@@ -99,10 +97,10 @@ def _sum_row(clip: Clip, found: list[Explanation]) -> dict:
 
 def published_section(run: Run) -> Section:
     """The published form: the gradient times the input."""
-    rows = []
+    rows, cut = [], its_frames(run.digit_model)
     for clip in explained(run):
-        ours = frame_shares(run.digit_model, clip.path, run.method)
-        theirs = frame_shares(run.digit_model, clip.path, GradientSHAP.published(run.settings.seed))
+        ours = run.explained(clip, run.method, cut)
+        theirs = run.explained(clip, GradientSHAP.published(run.settings.seed), cut)
         best = [set(np.argsort(-np.abs(one.values))[: run.settings.top // 2].tolist()) for one in (ours, theirs)]
         rows.append(
             {
@@ -135,8 +133,9 @@ def _by_rank(first: np.ndarray, second: np.ndarray) -> float:
 def neuron_section(run: Run) -> Section:
     """Neurons: which channels of a layer, and how their frames are put together."""
     tables, agreement = [], []
+    cut = its_neurons(run.digit_model, run.settings.layer)
     for clip in explained(run):
-        each = over_frames(neuron_shares(run.digit_model, clip.path, run.method, run.settings.layer).values)
+        each = over_frames(run.explained(clip, run.method, cut).values)
         tables.append(each.assign(clip=clip.path.stem, label=clip.label, neuron=np.arange(len(each))))
         agreement.append(each.abs().rank().corr())
     every: Any = pd.concat(tables)
@@ -179,7 +178,7 @@ def check_section(run: Run) -> Section:
     ]
     found = compare(
         run.digit_model, explained(run), methods, metrics, run.out / "shards" / "digits",
-        components=Frames(stage=stage_of_sound(run.digit_model)), jobs=run.jobs, progress=run.progress,
+        components=its_frames(run.digit_model), jobs=run.jobs, progress=run.progress,
     )  # fmt: skip
     pictures = {metric.partition(":")[0]: found.picture(metric) for metric in found.metrics if found.ranked(metric)}
     table: Any = found.summary()

@@ -11,8 +11,9 @@ from earwitness.audio import sound_files
 from earwitness.classifiers import Classifier
 from earwitness.errors import InputError
 from earwitness.explainers import GradientSHAP
+from earwitness.studies.explaining import explain
 from earwitness.studies.pages import Section
-from earwitness.studies.wavlm.asking import frame_picture, frame_shares, neuron_shares, over_frames, said, top_frames
+from earwitness.studies.wavlm.asking import frame_picture, its_frames, its_neurons, over_frames, said, top_frames
 
 DRAWN = 12  # clips that get a picture on the page
 
@@ -45,10 +46,11 @@ def _section(
     layer: int | None,
     number: int,
 ) -> Section:
-    found = frame_shares(classifier, file, method, target)
+    found = explain(classifier, file, method, target, its_frames(classifier))
     tables: dict[str, pd.DataFrame] = {"frames": found.to_frame(), "top": top_frames(found, top)}
     if layer is not None:
-        each: Any = over_frames(neuron_shares(classifier, file, method, layer, found.target).values)
+        neurons = explain(classifier, file, method, found.target, its_neurons(classifier, layer))
+        each: Any = over_frames(neurons.values)
         tables["neurons"] = each.sort_values("sum", key=np.abs, ascending=False).reset_index(names="neuron")
     missing = "" if found.gap is None else f" The shares miss {found.gap:.1%} of the total."
     pictures = {"frames": frame_picture(found, top, file.name)} if number < DRAWN else {}

@@ -9,12 +9,17 @@ import numpy as np
 import pandas as pd
 
 from earwitness.classifiers import Classifier
+from earwitness.components import Factorization
 from earwitness.data.readers import Clip, fsdd, manifest
 from earwitness.errors import InputError
-from earwitness.explainers import GradientSHAP
+from earwitness.explainers import Explainer, GradientSHAP
+from earwitness.explanations import Explanation
 from earwitness.fingerprints import fingerprint
+from earwitness.questions import ask
+from earwitness.questions.audio import prepared
 from earwitness.statistics import proportion_interval
 from earwitness.studies.event_training import answers
+from earwitness.studies.finished_parts import Finished
 from earwitness.studies.keeping import kept
 from earwitness.studies.model_cards import data_hash
 from earwitness.studies.wavlm.learning import SpeechRecipe, train_speech
@@ -121,6 +126,16 @@ class Run:
             return classifier, card
 
         return kept(self.out / "models", name, key, make)
+
+    def explained(self, clip: Clip, method: Explainer, components: Factorization) -> Explanation:
+        """Why the model of the digits says what it says to a clip: from the folder of the run, or computed and kept there."""
+        question = ask(self.digit_model, prepared(self.digit_model, clip.path), components)
+        kept_as = fingerprint((self._digits_known, question.x))
+        return Finished(self.out / "shards" / "finished").explained(question, method, kept_as)
+
+    @cached_property
+    def _digits_known(self) -> str:
+        return fingerprint(self.digit_model)
 
     def _folder(self, *names: str) -> Path:
         found = self.data.joinpath(*names)
