@@ -6,8 +6,9 @@ f_k = fmin * 2^(k / bins_per_octave); w_k is a Hann window of N_k = Q * sample_r
 Q is the same for all rows: Q = (r^2 + 1) / (r^2 - 1) with r = 2^(1 / bins_per_octave), which is 17.3 for semitones. A sine of
 amplitude A at f_k has the level A * sqrt(N_k) / 2.
 
-How it is computed: samples in blocks of one hop are the channels of a convolution over the blocks, one for each octave. It is the
-sum above and nothing less: no row is made from a resampled clip.
+How it is computed: windows and clip are cut into blocks of one hop; every block of the clip times every block of the windows is
+one matrix product for each octave, of which a frame adds up its own. It is the sum above and nothing less: no row is made from
+a resampled clip, and a GPU does not round it to TF32, as it may round convolutions.
 
 Source: Brown (1991), Calculation of a constant Q spectral transform; lengths, norm and scale are those of `librosa.cqt` with its
 defaults (norm 1, scale).
@@ -31,9 +32,9 @@ REACH = 1.5 / 2  # half the bandwidth of a Hann window, in bins of its own trans
 
 
 class Octave(nn.Module):
-    """`[B, time]` to the complex answers of some windows, `[B, rows, frames]`; `kernels`: `[rows, samples]`, the middle at c.
+    """`[B, time]` to the complex answers of some windows, `[B, rows, frames]`.
 
-    kernels: complex, all laid out about sample `middle`.  hop_length: samples.
+    kernels: `[rows, samples]`, complex, all laid out about sample `middle`.  hop_length: samples.
     """
 
     weights: Tensor
@@ -43,17 +44,17 @@ class Octave(nn.Module):
         self.middle, self.hop_length, self.blocks = middle, hop_length, -(-kernels.shape[1] // hop_length)
         both = np.concatenate([np.real(kernels), np.imag(kernels)])
         both = np.pad(both, ((0, 0), (0, self.blocks * hop_length - both.shape[1])))
-        both = both.reshape(len(both), self.blocks, hop_length)
-        self.register_buffer("weights", torch.tensor(both.transpose(0, 2, 1), dtype=torch.float32), persistent=False)
+        both = both.reshape(len(both), self.blocks, hop_length).transpose(2, 1, 0).reshape(hop_length, -1)
+        self.register_buffer("weights", torch.tensor(both, dtype=torch.float32), persistent=False)
 
     def forward(self, waveform: Float[Tensor, "batch time"]) -> Float[Tensor, "batch rows frames"]:
         samples = waveform.shape[-1]
-        length = (samples // self.hop_length + self.blocks) * self.hop_length
-        padded = F.pad(
-            waveform, (self.middle, length - samples - self.middle)
-        )  # crops what lies behind the last window
-        answers = F.conv1d(padded.unflatten(1, (-1, self.hop_length)).transpose(1, 2), self.weights)
-        real, imaginary = answers.chunk(2, 1)
+        frames = 1 + samples // self.hop_length
+        behind = (frames + self.blocks - 1) * self.hop_length - samples - self.middle  # below 0: beyond the last window
+        padded = F.pad(waveform, (self.middle, behind))
+        parts = (padded.unflatten(1, (-1, self.hop_length)) @ self.weights).unflatten(2, (self.blocks, -1))
+        answers = sum((parts[:, at : at + frames, at] for at in range(1, self.blocks)), parts[:, :frames, 0])
+        real, imaginary = answers.transpose(1, 2).chunk(2, 1)
         return torch.complex(real, imaginary)
 
 
