@@ -6,6 +6,7 @@ to be known, a tone of 1 kHz is planted, and the network's answer is a mean of p
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 import earwitness as ew
 from earwitness.classifiers.zoo import VGG
 from earwitness.cli import app
+from earwitness.studies.comparing_clips import read_clip
 
 RATE, SIZE, SECONDS = 22050, 64, 3.0
 PICTURE = f"height={SIZE},width={SIZE},mean=-20,std=20,duration={SECONDS}"
@@ -235,6 +237,17 @@ def test_a_folder_of_genres_is_compared(home, music, tmp_path):
     ]
     labels = {line.split(",")[1] for line in (tmp_path / "out" / "results.csv").read_text().splitlines()[1:]}
     assert labels == {"jazz", "classical"}
+
+
+def test_of_a_recording_that_is_too_long_the_beginning_is_compared():
+    """Whose content it is known by; where the cause is known nothing is cut."""
+    audio = ew.Audio(0.1 * np.random.default_rng(0).standard_normal(7 * 8000), 8000)
+    cut, fits, free = (read_clip(audio, 0, 8000, longest) for longest in (3.0, 6.9, None))
+    assert cut.cut and not fits.cut and not free.cut
+    assert torch.equal(cut.audio.samples, audio.samples[:24000])
+    assert cut.print == read_clip(audio.window(0.0, 3.0), 0, 8000).print != free.print == fits.print
+    scene = SimpleNamespace(audio=audio, label="a", truth=(np.ones(7), (ew.Axis("time", "s", tuple(range(8))),)))
+    assert len(read_clip(scene, 0, 8000, 3.0).audio.samples) == 7 * 8000
 
 
 def test_what_is_told_of_front_ends(home, planted, tmp_path):
