@@ -11,12 +11,26 @@ from earwitness.explanations import Explanation
 from earwitness.questions import ask
 from earwitness.statistics import mean_interval
 from earwitness.studies.comparison import Comparison
-from earwitness.studies.emotion.contenders import DROP, NOTEBOOK, SCATTERED, SHIFTED, SILENCE_NAME, pixels, taking_part
+from earwitness.studies.emotion.contenders import (
+    DROP,
+    LRP_NAME,
+    NOTEBOOK,
+    SCATTERED,
+    SHIFTED,
+    SILENCE_NAME,
+    pixels,
+    taking_part,
+)
 from earwitness.studies.emotion.judging import Trial
 from earwitness.studies.emotion.trials import Settings, sound_of
 from earwitness.studies.pages import Bars, Heat, Picture
 
 METHODS_SHOWN = tuple(NOTEBOOK)
+OVER = 0.005  # of the numbers of gradient x input are so far out that the others could not be seen beside them
+SCALES = (
+    "Orange argues for the emotion, violet against it; Grad-CAM from 0 (dark); silence: its probability, 0 to 1. The largest "
+    "0.5 % of gradient x input are drawn as those next to them."
+)
 
 
 def side_by_side(trials: Sequence[Trial], settings: Settings, shown: int, credit: str) -> dict[str, Picture]:
@@ -30,7 +44,8 @@ def side_by_side(trials: Sequence[Trial], settings: Settings, shown: int, credit
         rows = [row(classifier, clip, settings) for classifier, clip in pairs[:shown]]
         names = [name for name in METHODS_SHOWN if all(name in maps for _, maps in rows)]
         panels = [panel for first, maps in rows for panel in (first, *(maps[name] for name in names))]
-        pictures[label] = Picture(panels, f"{label}. {credit}", len(names) + 1)
+        caption = f"{label}: the clip, and the same clip by four methods. {SCALES} {credit}"
+        pictures[label] = Picture(panels, caption, len(names) + 1)
     return pictures
 
 
@@ -50,6 +65,9 @@ def row(classifier: Classifier, clip: Any, settings: Settings) -> tuple[Heat, di
 def heat(name: str, found: Explanation, axes: tuple) -> Heat:
     """One map; of silence its probability."""
     values = 1 - found.values if name == SILENCE_NAME else found.values
+    if name == LRP_NAME:
+        limit = np.quantile(np.abs(values), 1 - OVER)
+        values = np.clip(values, -limit, limit)
     return Heat(values, axes, NOTEBOOK[name], "mask" if name == SILENCE_NAME else found.kind)
 
 

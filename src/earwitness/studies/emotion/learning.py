@@ -2,8 +2,9 @@
 
     x = (max(dB, -80) - mean) / deviation            of all numbers of the training clips
 
-Clips become mel powers once. In training each is turned around in time, stretched, moved up or down by a few bands, blended with
-another one (mixup), brought to decibels, standardised and masked (SpecAugment).
+Clips become mel powers once. In training each is turned around in time, stretched, moved up or down by a few bands, brought to
+decibels, standardised, blended with another one (mixup, of the decibels: of two voices that sound at once one hears both) and
+masked (SpecAugment).
 
 Source: the front end and the network are those of toster3d/Audio-Emotion-Recognition (2025); Zhang et al. (2018) for mixup, Park
 et al. (2019) for SpecAugment.
@@ -43,7 +44,7 @@ class EmotionRecipe:
     sample_rate: int = 16000
     hop_length: int = 228
     seconds: float = 2.0
-    epochs: int = 40
+    epochs: int = 32
     batch: int = 32
     width: int = 32
     dropout: float = 0.3
@@ -85,8 +86,8 @@ def train_emotions(
     def batches(rng: np.random.Generator):
         order = rng.permutation(len(power))
         for chosen in np.array_split(order, max(1, len(order) // recipe.batch)):
-            x, y = mixup(_varied(power[chosen], recipe, rng), targets[chosen], rng, recipe.alpha)
-            x = (mel.advance(x, "filterbank", "") - mean) / deviation
+            x = (mel.advance(_varied(power[chosen], recipe, rng), "filterbank", "") - mean) / deviation
+            x, y = mixup(x, targets[chosen], rng, recipe.alpha)
             yield spec_augment(x, rng, bands=12, frames=16), y
 
     def loss(module: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -110,12 +111,8 @@ def _fresh(classes: int, recipe: EmotionRecipe, seed: int) -> ResNet18:
 
 
 def _powers(clips: Sequence[Clip], mel: LogMel) -> Float[Tensor, "clips 1 bands columns"]:
-    """Mel powers of clips of one length, the loudest place of each 1: what is blended is then equally loud."""
-    rows = []
-    for clip in clips:
-        power = mel.advance(clip.load(mel.sample_rate).samples[None], "", "filterbank")
-        rows.append(power / power.max().clamp(min=1e-10))
-    return torch.cat(rows)
+    """Mel powers of clips of one length."""
+    return torch.cat([mel.advance(clip.load(mel.sample_rate).samples[None], "", "filterbank") for clip in clips])
 
 
 def _varied(
