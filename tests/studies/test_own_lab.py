@@ -267,6 +267,7 @@ def test_votes_of_neighbours_by_a_slow_replica():
     right = 0
     for i in range(30):
         others = sorted((np.linalg.norm(values[i] - values[j]), j) for j in range(30) if folds[j] != folds[i])[:5]
+        assert nearest(values, folds)[i].tolist() == [j for _, j in others]
         votes = [labels[j] for _, j in others]
         most = max(votes.count(v) for v in votes)
         right += next(v for v in votes if votes.count(v) == most) == labels[i]

@@ -71,6 +71,7 @@ def test_what_a_network_for_images_sees(kind, model, tmp_path):
     )
 
 
+@pytest.mark.parametrize("model", ["convnext"], indirect=True)
 def test_the_lab_through_a_network_for_images(model, lab, tmp_path):
     data = genres(tmp_path / "data")
     words = ["--data", data, "--model", model, "--out", tmp_path / "out"]

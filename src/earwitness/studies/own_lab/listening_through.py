@@ -138,7 +138,7 @@ def _rows(part: Sequence[Taken], row: Callable[[Taken], dict]) -> Iterator[dict]
         empty |= dict.fromkeys(QUANTITIES, np.nan) | {"changed": False}
         try:
             yield empty | row(clip)
-        except EarwitnessError as error:
+        except (EarwitnessError, RuntimeError) as error:  # torch's, of a network that cannot take so short a clip
             yield empty | {"reason": str(error).replace(str(clip.path), clip.name)}
 
 
