@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 import earwitness as ew
-from earwitness.classifiers.zoo import ResNet18
+from earwitness.classifiers.zoo import ResNet18, SmallSpecCNN
 from earwitness.cli import app
-from earwitness.studies.emotion import contenders
+from earwitness.studies.emotion import QUICK, contenders
 from earwitness.studies.emotion.checkpoints import newest, read_resnet
 from earwitness.studies.emotion.own import features_at, labels_at
 
@@ -159,8 +159,8 @@ def test_arrays_that_do_not_fit(tmp_path, shape, y, match):
 
 @pytest.fixture
 def few(monkeypatch):
-    """Three methods beside the control."""
-    kept, everyone = {"lime", "notebook-lrp", "level-silence-map", "random"}, contenders.taking_part
+    """Three methods beside the controls."""
+    kept, everyone = {"lime", "notebook-lrp", "level-silence-map", "loudness", "random"}, contenders.taking_part
     for user in ("judging", "drawing"):
         monkeypatch.setattr(
             f"earwitness.studies.emotion.{user}.taking_part",
@@ -190,6 +190,30 @@ def test_arrays_and_a_folder_of_checkpoints(network, few, tmp_path):
     np.save(data / "y_test.npy", (np.load(data / "y_test.npy") + 1) % 3)
     wrong = study("--data", data, "--model", tmp_path / "models", "--out", tmp_path / "other")
     assert wrong.exit_code == 3 and "no clip is named rightly" in wrong.stderr
+
+
+def test_recordings_in_class_folders_and_a_model_of_earwitness(few, tmp_path):
+    """Folders are called by the model's own answers; a network without `layer4` is looked at behind its last convolution."""
+    torch.manual_seed(1)
+    network = SmallSpecCNN(2, (4, 8)).eval()
+    network.head.weight.data = torch.randn(2, 8)
+    classifier = ew.Classifier(network, ew.LogMel(8000, 256, 128, 20, ref="max", top_db=80.0), ["high", "low"], 0.25)
+    ew.save_classifier(classifier, tmp_path / "model", "# A card\n")
+    for number in range(4):
+        rng = np.random.default_rng(number)
+        sound = ew.Audio(
+            0.1 * rng.standard_normal(2000 + 400 * number) * np.linspace(1, number, 2000 + 400 * number), 8000
+        )
+        label = classifier.labels[int(classifier(sound.samples[None, :2000]).argmax())]
+        (tmp_path / "clips" / label).mkdir(parents=True, exist_ok=True)
+        sound.save(tmp_path / "clips" / label / f"{number}.flac")
+    done = study("--data", tmp_path / "clips", "--model", tmp_path / "model", "--out", tmp_path / "out")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "`model`, about 4 recordings" in (tmp_path / "out" / "README.md").read_text()
+    assert contenders.last_layer(network) == "features.4"
+    waveform = ew.Classifier(torch.nn.Linear(2000, 2), ew.Waveform(8000), ["high", "low"], 0.25)
+    with pytest.raises(ew.UsageError, match="this model takes samples"):
+        contenders.taking_part(waveform, sound.window(0.0, 0.25), QUICK)
 
 
 def test_what_cannot_be_asked(network, tmp_path):

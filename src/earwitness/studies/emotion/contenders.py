@@ -11,6 +11,7 @@ from torch import nn
 from earwitness.classifiers import Classifier
 from earwitness.components import Bins, Factorization, Grid, Units
 from earwitness.components.base import features_of
+from earwitness.errors import UsageError
 from earwitness.explainers import (
     HSIC,
     LIME,
@@ -55,9 +56,16 @@ LOGIT = " (logit)"
 
 
 def taking_part(classifier: Classifier, clip: object, settings: Settings) -> dict[str, Explainer]:
-    """The methods by their names on the page, controls last. clip: one that they are asked about, for its size."""
+    """The methods by their names on the page, controls last. clip: one that they are asked about, for its size.
+
+    Raises `UsageError` for a model without a spectrogram.
+    """
     seed, few = settings.seed, settings.samples
     size = features_of(classifier, prepared(classifier, clip))[0].shape[-2:]  # type: ignore[arg-type]
+    if len(size) < 2:
+        raise UsageError(
+            "this model takes samples: the study compares maps of spectrograms. Take one with a spectral front end"
+        )
     grid = Grid(min(GRID[0], size[0]), min(GRID[1], size[1]), baseline=FILL)
     cells = grid.frequency * grid.time
     asking = {
