@@ -29,6 +29,7 @@ SUFFIXES = (".pt", ".pth", ".safetensors")
 INSIDE = ("model_state_dict", "state_dict", "model", "net")
 POINTER = b"version https://git-lfs"
 STAMP = re.compile(r"(\d{8})[-_T]?(\d{6})")
+PART = re.compile(r"(?:^|\.)((?:layer\d\.\d\.)?(?:conv\d|bn\d|downsample)\..*)")  # behind any prefix
 
 
 def newest(place: Path) -> Path:
@@ -71,13 +72,12 @@ def in_our_names(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Weights by the names of `ResNet18`; `ModelError` where they are not those of a ResNet18."""
     found: dict[str, Tensor] = {}
     for name, values in state.items():
-        bare = (
-            re.sub(r"^.*?(?=conv1\.|bn1\.|layer\d\.)", "", name) if "layer" not in name else name[name.find("layer") :]
-        )
-        if re.match(r"(conv1|bn1)\.", bare):
-            found[bare.replace("conv1", "stem.0").replace("bn1", "stem.1")] = values
-        elif re.match(r"layer\d\.", bare):
-            found[bare.replace("downsample", "shortcut")] = values
+        known = PART.search(name)
+        if known:
+            place = known[1].replace("downsample", "shortcut")
+            found[place if place.startswith("layer") else place.replace("conv1", "stem.0").replace("bn1", "stem.1")] = (
+                values
+            )
         elif values.ndim == 2:
             found |= {
                 "head.1.weight": values,
