@@ -85,7 +85,9 @@ def test_what_is_written_answers_as_the_model_did(miniature, tmp_path):
         with torch.no_grad():
             said.append(classifier.labels[int(classifier(clip.load(16000).samples[None]).argmax())])
     assert figures["accuracy"] == pytest.approx(np.mean([s == clip.label for s, clip in zip(said, held, strict=True)]))
-    assert "linear classifier" in (out / "README.md").read_text() and not (out / "checkpoint.pt").exists()
+    card = (out / "README.md").read_text()
+    assert "linear classifier" in card and "ASTForAudioClassification" in card
+    assert not (out / "checkpoint.pt").exists()
 
 
 def test_held_out_is_no_option(miniature, tmp_path):

@@ -82,15 +82,15 @@ class Wrapped(nn.Module):
             )
         with _quietly():
             cast(Any, self.model).save_pretrained(folder)
-        if isinstance(frontend, ASTMel):
-            sizes = {"num_mel_bins": frontend.n_mels, "max_length": frontend.max_frames}
-            level = {"mean": frontend.mean, "std": frontend.std}
-            extractor = transformers.ASTFeatureExtractor(sampling_rate=frontend.sample_rate, **sizes, **level)
-        else:
-            extractor = transformers.Wav2Vec2FeatureExtractor(
-                sampling_rate=frontend.sample_rate, do_normalize=frontend.standardise
-            )
-        extractor.save_pretrained(folder)
+            if isinstance(frontend, ASTMel):
+                sizes = {"num_mel_bins": frontend.n_mels, "max_length": frontend.max_frames}
+                level = {"mean": frontend.mean, "std": frontend.std}
+                extractor = transformers.ASTFeatureExtractor(sampling_rate=frontend.sample_rate, **sizes, **level)
+            else:
+                extractor = transformers.Wav2Vec2FeatureExtractor(
+                    sampling_rate=frontend.sample_rate, do_normalize=frontend.standardise
+                )
+            extractor.save_pretrained(folder)
 
     def frames(self, axes: tuple[Axis, ...]) -> Spans | None:
         """What each frame in front of the transformer hears of a clip whose features have these axes; None for other models."""

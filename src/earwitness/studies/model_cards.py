@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from earwitness.classifiers import Classifier, save_classifier
 from earwitness.data.readers import Clip
@@ -45,7 +46,7 @@ class Card:
             "data": self.data,
             "data hash (SHA-256)": f"`{self.data_hash}`",
             "seed": self.seed,
-            "network": f"{type(classifier.network).__name__}, {parameters:,} parameters, float32",
+            "network": f"{_kind(classifier.network)}, {parameters:,} parameters, float32",
             "front end": f"{type(classifier.frontend).__name__} at {classifier.sample_rate} Hz",
             "labels": ", ".join(classifier.labels),
             "trained with": f"torch {torch.__version__}",
@@ -94,6 +95,11 @@ def credit_of(data: str | os.PathLike) -> str:
     folder = Path(data) if Path(data).is_dir() else Path(data).parent
     file = folder / "ATTRIBUTION.txt"
     return f"```\n{file.read_text(encoding='utf-8').strip()}\n```" if file.is_file() else ""
+
+
+def _kind(network: nn.Module) -> str:
+    """The class of a network; of one that is wrapped, its own."""
+    return type(getattr(network, "model", network)).__name__
 
 
 def _table(head: tuple[str, str], rows: Mapping[str, object]) -> str:
