@@ -214,14 +214,18 @@ def sound_of(classifier: Classifier, clip: Any) -> Audio | torch.Tensor:
 
 
 def heard_rightly(classifier: Classifier, clips: Sequence[Any]) -> tuple[np.ndarray, pd.Series]:
-    """`[N]` of booleans, which clips are named rightly; and the accuracy with its 95 % interval, and the mean recall."""
-    said = np.array([_named(classifier, clip) for clip in clips])
+    """`[N]` of booleans, which clips are named rightly; and `figures_of` these."""
+    right = np.array([_named(classifier, clip) == clip.label for clip in clips])
+    return right, figures_of(right, clips)
+
+
+def figures_of(right: np.ndarray, clips: Sequence[Any]) -> pd.Series:
+    """How many clips there are, the accuracy with its 95 % interval, and the mean recall of the labels."""
     true = np.array([clip.label for clip in clips])
-    right = said == true
     share = proportion_interval(int(right.sum()), len(right))
     recall = float(np.mean([right[true == label].mean() for label in np.unique(true)]))
     figures = {"n": len(clips), "accuracy": share.mean, "low": share.low, "high": share.high, "recall": recall}
-    return right, pd.Series(figures)
+    return pd.Series(figures, dtype=object)
 
 
 def _named(classifier: Classifier, clip: Any) -> str:
