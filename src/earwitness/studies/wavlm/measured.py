@@ -264,7 +264,7 @@ def phone_section(run: Run) -> Section:
         )
         + f" ({every['clip'].nunique()} clips).",
         tables={"kinds": kinds, "phones": every.drop(columns=["total"])},
-        pictures={"kinds": Picture([picture], EMOTION_CREDIT, 1)},
+        pictures={"kinds": Picture([picture], f"Kinds of phones: how much they carry, and how long they last. {EMOTION_CREDIT}", 1)},
     )  # fmt: skip
 
 
