@@ -28,6 +28,7 @@ from earwitness.studies.wavlm.asking import (
 from earwitness.studies.wavlm.trials import DIGITS_CREDIT, EMOTION_CREDIT, LINEAR, Run, accuracy, spread
 
 REPEATS = 8  # seeds with which the sum of the shares is looked at
+PHONES_CAPTION = "Kinds of phones: how much they carry, and how long they last."
 VOWELS = set("aeiouyAEIOUY269@")  # how the phones of vowels begin, X-SAMPA
 
 
@@ -264,7 +265,7 @@ def phone_section(run: Run) -> Section:
         )
         + f" ({every['clip'].nunique()} clips).",
         tables={"kinds": kinds, "phones": every.drop(columns=["total"])},
-        pictures={"kinds": Picture([picture], f"Kinds of phones: how much they carry, and how long they last. {EMOTION_CREDIT}", 1)},
+        pictures={"kinds": Picture([picture], f"{PHONES_CAPTION} {EMOTION_CREDIT}", 1)},
     )  # fmt: skip
 
 
