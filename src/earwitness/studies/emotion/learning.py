@@ -44,8 +44,8 @@ class EmotionRecipe:
     sample_rate: int = 16000
     hop_length: int = 228
     seconds: float = 2.0
-    epochs: int = 32
-    batch: int = 32
+    epochs: int = 24
+    batch: int = 16
     width: int = 32
     dropout: float = 0.3
     learning_rate: float = 1.5e-3
