@@ -209,7 +209,8 @@ def comparison_section(found: Findings) -> Section:
         "Each method on the same clips. LIME, Sobol, Shapley, KernelSHAP, HSIC, RISE and occlusion are asked about 8 x 12 "
         "rectangles, the CAM family and conductance about the places of the last stage, all others about single bins; all are "
         "judged by single bins. Efficiencies are in probability, or of the logit, which also moves where the model is sure. "
-        "random knows nothing, loudness nothing of the model, nor does level-silence-map, which puts what is silent last. `notebook-lrp` is gradient x input, "
+        "random knows nothing, loudness nothing of the model, nor does level-silence-map, which puts what is silent last. "
+        "`notebook-lrp` is gradient x input, "
         "`lrp` is layer-wise relevance propagation.\n\n" + "\n".join(f"- {line}" for line in verdicts),
         asks="Which method is best?",
         answer=f"against scattered bins {_first(found.all, SCATTERED)}; against the same shape elsewhere "
