@@ -22,7 +22,7 @@ from earwitness.studies.own_lab.mapped import chosen
 from earwitness.studies.own_lab.material import matched
 
 RATE = 8000
-TINY = replace(QUICK, clips=1, grids=(2, 3), designs=(4, 6), permutations=20)
+TINY = replace(QUICK, clips=1, grids=(2, 3), designs=(4, 6))
 
 
 def lab(*words):
@@ -61,8 +61,8 @@ def tables(out):
     return {path.name: path.read_bytes() for path in out.glob("*.csv")}
 
 
-def test_the_whole_lab_and_again(first, folders, tmp_path, undrawn):
-    """Every chapter; the same command reads its parts from the folder; another folder gets the same figures."""
+def test_the_whole_lab_and_again(first, folders, undrawn):
+    """Every chapter; the same command reads its parts from the folder."""
     done, out = first
     assert done.exit_code == 0, done.output
     answers = json.loads(done.stdout)["answers"]
@@ -85,8 +85,6 @@ def test_the_whole_lab_and_again(first, folders, tmp_path, undrawn):
     assert {path: path.stat().st_mtime_ns for path in (out / "shards").rglob("*.*")} == kept, (
         "nothing is computed twice"
     )
-    other = lab("--data", folders, "--model", "models/tones", "--out", tmp_path / "other")
-    assert other.exit_code == 0 and tables(tmp_path / "other") == known
 
 
 def test_what_is_left_out_is_told(first):
@@ -110,20 +108,20 @@ def test_errors_are_counted_as_the_model_answers(first, folders):
         assert recall["recall"][label] == pytest.approx(np.mean([name == label for name in said]))
 
 
-def test_a_run_that_was_killed_goes_on(folders, tmp_path):
-    """Parts that are there are read: damaged ones are made again, to the same figures."""
+def test_a_run_that_was_killed_goes_on(first, folders, tmp_path):
+    """After four chapters and with a damaged file: the figures are those of the run that was not stopped, in another folder."""
     classifier = ew.load_classifier("models/tones")
     material = gather(folders, classifier.labels)
-    whole = Run(TINY, classifier, material, tmp_path / "a")
-    for _ in zip(range(4), chapters(Run(TINY, classifier, material, tmp_path / "b")), strict=False):
+    for _ in zip(range(4), chapters(Run(TINY, classifier, material, tmp_path)), strict=False):
         pass
-    maps = sorted((tmp_path / "b" / "shards" / "finished").glob("*.npz"))
+    maps = sorted((tmp_path / "shards" / "finished").glob("*.npz"))
     maps[0].write_bytes(b"half")
-    resumed = Run(TINY, classifier, material, tmp_path / "b")
-    for one, other in zip(chapters(whole), chapters(resumed), strict=True):
-        assert set(one.tables) == set(other.tables)
-        for name in one.tables:
-            pd.testing.assert_frame_equal(one.tables[name], other.tables[name])
+    found = {}
+    for section in chapters(Run(TINY, classifier, material, tmp_path)):
+        for name, table in section.tables.items():
+            text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+            found[f"{section.name}-{name}.csv"] = text.encode()
+    assert found == tables(first[1])
 
 
 def test_a_folder_without_labels(folders, tmp_path, undrawn):

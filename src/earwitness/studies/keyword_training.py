@@ -2,7 +2,7 @@
 
 The architecture is the real one, reduced: 128 mel bands, patches of 16 bands x 16 frames every 10, three layers of 96 channels.
 In training each clip is spoken faster or slower, moved, laid over the noise of another clip without a word, changed in level
-and masked (SpecAugment). Blending clips (mixup) is left out: with so few it kept the network from learning anything.
+and masked (SpecAugment). Blending clips (mixup) is left out: with it the network stayed near chance.
 
 The recordings come without a part to learn from (all are of the official test set), so speakers are parted here: whose name has a
 SHA-256 that four divides is held out. Clips without a speaker, those of silence, are parted by their file names.

@@ -263,8 +263,10 @@ def _beside(name: str, sobol: Explanation, gradient: Explanation) -> dict[str, A
     at = int(np.abs(ranks[0] - ranks[1]).argmax())
     size = sobol.values.size
     where = np.unravel_index(at, sobol.shape)
+    digits = {"s": 2, "Hz": 0}
     place = ", ".join(
-        f"{axis.edges[i]:.3g}-{axis.edges[i + 1]:.3g} {axis.unit}" for axis, i in zip(sobol.axes, where, strict=True)
+        f"{axis.edges[i]:.{digits[axis.unit]}f}-{axis.edges[i + 1]:.{digits[axis.unit]}f} {axis.unit}"
+        for axis, i in zip(sobol.axes, where, strict=True)
     )
     return {
         "clip": name, "asked": sobol.target, "rank_correlation": rank_stability([sobol.values, gradient.values]),

@@ -153,7 +153,7 @@ def mass_in_quiet_cells(run: Run) -> Section:
             found = mean_interval(more.to_numpy())
             words = f"{found.mean:+.0%} [{found.low:+.0%}, {found.high:+.0%}]"
         answer = (
-            f"Quiet cells are {some['quiet_cells'].mean():.0%} of the map and hold {some['mass'].mean():.0%} of the mass: "
+            f"Quiet cells are {some['quiet_cells'].mean():.0%} of the map and hold {some['mass'].mean():.1%} of the mass: "
             f"{words}, {len(some)} of {len(table)} clips have any."
         )
     return Section(
