@@ -155,6 +155,8 @@ def test_labels_that_the_model_lacks(folders, tmp_path):
     )
     material = gather(other, ("low", "high"), target="high")
     assert sorted(clip.label for clip in material.clips) == ["", "low"]
+    some = gather(other, ("low", "high"), known_only=True)
+    assert [clip.label for clip in some.clips] == ["low"] and "of middle" in some.notes[0]
     with pytest.raises(UsageError, match="unknown group of recordings '7'"):
         gather(other, ("low", "high"), group="7", target="high")
     bad = lab(

@@ -133,6 +133,7 @@ def lab_command(
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many recordings, evenly from all labels.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.0, help="Only so much of each, from its beginning.")] = None,
     group: Annotated[str | None, typer.Option(help="Only this fold, split or group: what the model has not seen.")] = None,
+    known_only: Annotated[bool, typer.Option("--known-only", help="Leave out recordings whose label the model lacks.")] = False,
     credit: Annotated[str, typer.Option(help="Credit of the recordings, for the captions.")] = "",
     sounds: Annotated[bool, typer.Option("--sounds", help="Write what is kept and removed as WAV; look up the licence.")] = False,
 ) -> None:  # fmt: skip
@@ -144,7 +145,8 @@ def lab_command(
         with nullcontext(None) if quiet else bar("explaining", errors) as advance:
             front, sections = own_lab.from_words(
                 data, model, out, quick=quick, seed=seed or 0, grids=grids, designs=designs, clips=clips, target=target,
-                frontend=frontend, limit=limit, seconds=seconds, group=group, credit=credit, sounds=sounds, jobs=jobs,
+                frontend=frontend, limit=limit, seconds=seconds, group=group, known_only=known_only, credit=credit,
+                sounds=sounds, jobs=jobs,
                 say=lambda line: remark(line, quiet), progress=advance, command=shlex.join(["earwitness", *sys.argv[1:]]),
             )  # fmt: skip
             record = {"study": "lab", "seed": seed or 0, "quick": quick, "out": str(out), "model": str(model)}

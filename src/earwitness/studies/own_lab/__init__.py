@@ -42,8 +42,9 @@ def chapters(run: Run) -> Iterator[Section]:
 def from_words(
     data: Path, model: Path, out: Path, *,
     quick: bool, seed: int, grids: str | None, designs: str | None, clips: int | None, target: str | None,
-    frontend: str | None, limit: int | None, seconds: float | None, group: str | None, credit: str, sounds: bool, jobs: int,
-    say: Callable[[str], None], progress: Callable[[int, int | None], None] | None, command: str,
+    frontend: str | None, limit: int | None, seconds: float | None, group: str | None, known_only: bool,
+    credit: str, sounds: bool, jobs: int, say: Callable[[str], None], progress: Callable[[int, int | None], None] | None,
+    command: str,
 ) -> tuple[Page, Iterator[Section]]:  # fmt: skip
     """`earwitness study lab` as a function: the page, and its sections as they come."""
     classifier = load_classifier(model, frontend=frontend)
@@ -54,14 +55,9 @@ def from_words(
         QUICK if quick else Settings(), seed=seed, sounds=sounds, **{name: value for name, value in given.items() if value}
     )  # fmt: skip
     material = gather(
-        data,
-        classifier.labels,
-        model=model,
-        group=group,
-        target=target,
-        limit=limit,
-        seconds=seconds or classifier.duration,
-    )
+        data, classifier.labels, model=model, group=group, target=target, limit=limit,
+        seconds=seconds or classifier.duration, known_only=known_only,
+    )  # fmt: skip
     run = Run(settings, classifier, material, out, target, credit, say, jobs, progress)
     return front_page(run, data, model, command), chapters(run)
 

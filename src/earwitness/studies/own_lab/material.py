@@ -87,12 +87,13 @@ def gather(
     target: str | None = None,
     limit: int | None = None,
     seconds: float | None = None,
+    known_only: bool = False,
 ) -> Material:
     """The recordings at a place, as `clips_at` reads it, for a model with these labels.
 
     model: its folder.  group: the fold, split or speaker to take alone.  limit: so many at most, evenly from all labels.
     target: what is explained, if not the predicted label; then labels that the model lacks are no labels.
-    seconds: from the beginning of each.
+    seconds: from the beginning of each.  known_only: leave out recordings whose label the model lacks.
     Raises `UsageError` for a label that the model lacks, and for a group that is not there.
     """
     whole(limit=limit)
@@ -105,7 +106,12 @@ def gather(
             f"Taken: the {len(tested)} of {len(found)} recordings that the model has not learnt from, by its own list."
         )
         found = tested
-    names = matched(sorted({getattr(item, "label", "") for item in found} - {""}), labels, lenient=target is not None)
+    given = sorted({getattr(item, "label", "") for item in found} - {""})
+    names = matched(given, labels, lenient=target is not None or known_only)
+    if known_only:
+        lacking = [name for name, label in names.items() if not label]
+        found = [item for item in found if getattr(item, "label", "") not in lacking]
+        notes.append(f"Left out: recordings of {', '.join(lacking) or 'no label'}, which the model lacks.")
     clips = sorted((_taken(item, names, seconds) for item in found), key=lambda clip: (clip.label, str(clip.path)))
     if limit is not None and limit < len(clips):
         notes.append(f"Taken: {limit} of {len(clips)} recordings, evenly from all labels.")
@@ -121,7 +127,8 @@ def matched(names: Sequence[str], labels: Sequence[str], lenient: bool = False) 
     if lacking and not lenient:
         raise UsageError(
             f"the model has no label {', '.join(lacking)}. Labels of the data: {', '.join(names)}; of the model: "
-            f"{', '.join(labels)}. Rename the folders or the column, or say with --target what is to be explained"
+            f"{', '.join(labels)}. Rename the folders or the column, leave these recordings out with --known-only, or say with "
+            "--target what is to be explained"
         )
     return found
 
