@@ -82,8 +82,8 @@ def what_is_seen(run: Run) -> Section:
     return Section(
         "features", "What the network is given",
         f"The front end, `{type(frontend).__name__}`, of one clip of each label: what stands in these pictures is all that the "
-        "network "
-        "knows of the sound. " + (DEAF if black else " ".join(run.classifier.notes)),
+        "network knows of the sound. "
+        + (DEAF if black else " ".join(f"{note[:1].upper()}{note[1:]}." for note in run.classifier.notes)),
         asks="What does the network see of a clip?", answer=words,
         tables={"resolution": pd.DataFrame([row])},
         pictures={"classes": Picture(panels, run.caption("One clip of each label, as the network is given it."))},

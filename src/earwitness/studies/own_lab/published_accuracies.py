@@ -20,7 +20,7 @@ PUBLISHED = (
         "mean of five folds; 44.1 kHz; another classifier",
     ),
     (ESC10, "people (Piczak 2015)", 0.957, "untrained listeners, over the internet"),
-    (COMMANDS, "convolutional network (Warden 2018)", 0.882, "trained on the whole of version 2, 105,829 recordings"),
+    (COMMANDS, "convolutional network (Warden 2018)", 0.882, "learnt from version 2, a set of 105,829 recordings"),
     (
         COMMANDS,
         "AST-B (Gong and others 2021)",
