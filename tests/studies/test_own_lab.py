@@ -204,6 +204,7 @@ def test_a_black_box_and_mixtures(tmp_path):
 
     box = ew.BlackBox(ask, RATE, tones.labels)
     found = {s.name: s for s in chapters(Run(TINY, box, gather(home, box.labels), tmp_path / "out"))}
+    assert "black box" in found["features"].text
     assert "Not applicable" in found["saliency"].text and "no gradient" in found["saliency"].text
     assert "pointing-game" in found["pointing"].tables and found["pointing"].answer.startswith("Sobol, pointing-game")
 

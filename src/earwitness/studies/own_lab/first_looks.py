@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from scipy import stats
 
+from earwitness.classifiers.base import BlackBox
 from earwitness.frontends import Waveform
 from earwitness.frontends.extractors import ASTMel, WhisperMel
 from earwitness.statistics import Interval, proportion_interval
@@ -78,7 +79,7 @@ def what_is_seen(run: Run) -> Section:
         )
         + f"; {row['filled_up']:.1%} of what the network takes is filled up behind the clip."
     )
-    black = any("black box" in note for note in run.classifier.notes)
+    black = isinstance(run.classifier, BlackBox)
     return Section(
         "features", "What the network is given",
         f"The front end, `{type(frontend).__name__}`, of one clip of each label: what stands in these pictures is all that the "

@@ -145,7 +145,7 @@ def mass_in_quiet_cells(run: Run) -> Section:
     table: Any = pd.DataFrame(rows)
     some: Any = table[table["quiet_cells"] > 0]
     if not len(some):
-        answer = f"No cell of these {len(table)} clips is {-QUIET_DB:.0f} dB quieter than the loudest."
+        answer = f"No cell of the explained clips is {-QUIET_DB:.0f} dB quieter than the loudest of its clip."
     else:
         more = some["mass"] - some["quiet_cells"]
         words = f"{more.iloc[0]:+.0%}"
