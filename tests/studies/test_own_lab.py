@@ -20,6 +20,7 @@ from earwitness.studies.own_lab.leaks import fold_numbers, leak_table, nearest, 
 from earwitness.studies.own_lab.listening_through import band_of, measure
 from earwitness.studies.own_lab.mapped import chosen
 from earwitness.studies.own_lab.material import matched
+from earwitness.studies.own_lab.shortcuts_taken import leaks_in_the_data, leaks_in_the_model
 
 RATE = 8000
 TINY = replace(QUICK, clips=1, grids=(2, 3), designs=(4, 6))
@@ -207,6 +208,45 @@ def test_a_black_box_and_mixtures(tmp_path):
     assert "black box" in found["features"].text
     assert "Not applicable" in found["saliency"].text and "no gradient" in found["saliency"].text
     assert "pointing-game" in found["pointing"].tables and found["pointing"].answer.startswith("Sobol, pointing-game")
+
+
+def cheats(tmp_path, tell, make):
+    """The check of a black box that says "b" where `tell` of the samples is above 0, on clips made by `make(label, rng)`."""
+    for number in range(24):
+        label, rng = "ab"[number % 2], np.random.default_rng(number)
+        (tmp_path / label).mkdir(exist_ok=True)
+        ew.Audio(make(label, rng), RATE).save(tmp_path / label / f"{number}.wav")
+    box = ew.BlackBox(lambda x: np.stack([-tell(x), tell(x)], 1), RATE, ("a", "b"))
+    run = Run(replace(TINY, permutations=200), box, gather(tmp_path, box.labels), tmp_path / "out")
+    leak = leaks_in_the_data(run).tables["quantities"].set_index("quantity")
+    section = leaks_in_the_model(run)
+    return leak, section.tables["equalised"].set_index("made_the_same"), section
+
+
+def test_a_model_that_lives_on_level_is_caught(tmp_path):
+    """Louder clips are "b", and the model hears nothing else: made equally loud, it is right in half of them."""
+    leak, same, section = cheats(
+        tmp_path, lambda x: x.std(1) - 0.05, lambda label, rng: {"a": 0.02, "b": 0.1}[label] * rng.standard_normal(4000)
+    )
+    assert leak["accuracy"]["level_db"] > 0.9 and leak["p"]["level_db"] < 0.01 and leak["p"]["offset"] > 0.01
+    assert same["before"]["level"] == 1 and same["after"]["level"] == 0.5 and same["high"]["level"] < 0
+    assert (same["difference"].drop("level") == 0).all()
+    assert "level -50.0%" in section.answer
+
+
+def test_a_model_that_lives_on_digital_silence_is_caught(tmp_path):
+    """Clips of "b" end in digital silence: filled with faint noise, or cut off, they are "a" for the model."""
+
+    def make(label, rng):
+        x = 0.1 * rng.standard_normal(4000)
+        x[3200:] *= label == "a"
+        return x
+
+    leak, same, _ = cheats(tmp_path, lambda x: (np.abs(x[:, -400:]).max(1) == 0) - 0.5, make)
+    assert leak["accuracy"]["trailing_s"] == 1 and leak["accuracy"]["silence"] == 1
+    for name in ("digital silence", "silence at the ends"):
+        assert same["after"][name] == 0.5 and same["high"][name] < 0 and same["changed"][name] == 12
+    assert same["difference"]["level"] == 0
 
 
 # the parts, by hand
