@@ -50,6 +50,10 @@ studies: $(VENV)/.installed
 	$(BIN)/earwitness study truth --data $(EARWITNESS_DATA) --out docs/results/truth
 	$(BIN)/earwitness study wavlm --data $(EARWITNESS_DATA) --out docs/results/wavlm
 	$(BIN)/earwitness study emotion --data $(EARWITNESS_DATA) --out docs/results/emotion
+	$(BIN)/earwitness study lab --data $(EARWITNESS_DATA)/esc10 --model models/esc10 --group 5 --designs 16,32,64 \
+	  --credit "Recordings: ESC-10, K. J. Piczak and authors on Freesound, CC BY 3.0." --out docs/results/lab-esc10
+	$(BIN)/earwitness study lab --data $(EARWITNESS_DATA)/speech_commands --model models/speech-commands --designs 8,32,128 \
+	  --credit "Recordings: Speech Commands v0.02, P. Warden, Google, CC BY 4.0." --out docs/results/lab-speech-commands
 	@$(call each,$(filter-out benchmarks/bench_%,$(wildcard benchmarks/*.py)),no studies yet: benchmarks/*.py)
 
 # run each script after the other and stop at the first that fails
