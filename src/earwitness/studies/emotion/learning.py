@@ -28,24 +28,25 @@ from earwitness.data.readers import Clip
 from earwitness.frontends import LogMel, Picture
 from earwitness.training import History, Progress, Schedule, fit
 
-BANDS, COLUMNS, N_FFT, RANGE_DB = 128, 141, 2048, 80.0
+BANDS, COLUMNS, RANGE_DB = 128, 141, 80.0
 
 
 @dataclass(frozen=True)
 class EmotionRecipe:
     """How the network learns.
 
-    sample_rate: hertz.  hop_length: samples between columns.  seconds: of a clip.
+    sample_rate: hertz.  n_fft, hop_length: samples of a window, and between columns.  seconds: of a clip.
     width: channels of the first blocks.  dropout: in front of the last layer.  smoothing: of the labels.
     bands: a clip is moved up or down by so many at most.  stretch: by such a share faster or slower at most.
     alpha: of mixup's Beta distribution.
     """
 
     sample_rate: int = 16000
+    n_fft: int = 2048
     hop_length: int = 228
     seconds: float = 2.0
-    epochs: int = 24
-    batch: int = 16
+    epochs: int = 60
+    batch: int = 32
     width: int = 32
     dropout: float = 0.3
     learning_rate: float = 1.5e-3
@@ -57,9 +58,7 @@ class EmotionRecipe:
 
     def mel(self) -> LogMel:
         """128 Slaney bands up to half the sample rate, in dB below the clip's loudest, 80 of them."""
-        return LogMel(
-            self.sample_rate, n_fft=N_FFT, hop_length=self.hop_length, n_mels=BANDS, ref="max", top_db=RANGE_DB
-        )
+        return LogMel(self.sample_rate, self.n_fft, self.hop_length, BANDS, ref="max", top_db=RANGE_DB)
 
 
 def train_emotions(

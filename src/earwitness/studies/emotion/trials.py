@@ -40,7 +40,7 @@ class Settings:
     """
 
     seed: int = 0
-    epochs: int = 24
+    epochs: int = 60
     splits: int | None = None
     training: int | None = None
     width: int = 32
@@ -79,7 +79,7 @@ EMODB = Corpus(
     "Recordings: Berlin Database of Emotional Speech (cut to 2 s), F. Burkhardt and others, CC0.", True,
 )  # fmt: skip
 NEMO = Corpus(
-    "nemo", "nEMO", ("emotion", "nemo"), EmotionRecipe(sample_rate=24000, hop_length=512, seconds=3.0), 3, 0.29,
+    "nemo", "nEMO", ("emotion", "nemo"), EmotionRecipe(24000, 2048, 512, 3.0), 3, 0.29,
     "Recordings: nEMO, I. Christop, CC BY-NC-SA 4.0.", False,
 )  # fmt: skip
 CORPORA = (EMODB, NEMO)
