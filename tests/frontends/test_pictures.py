@@ -181,7 +181,7 @@ def test_a_picture_s_duration_is_the_classifier_s(tmp_path):
     ew.save_classifier(classifier, tmp_path, card="A test.")
     assert ew.load_classifier(tmp_path).duration == classifier.duration == 3.0
     clip = ew.Audio(noise(8000 * 7)[0], RATE)
-    with pytest.raises(ew.InputError, match="lasts 7.00 s and the model takes 3 s"):
+    with pytest.raises(ew.InputError, match=r"lasts 7\.00 s and the model takes 3 s"):
         ew.ask(classifier, clip)
     assert [len(window.samples) for window in clip.windows(3.0)] == [24000, 24000, 24000]
 
