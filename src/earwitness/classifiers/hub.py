@@ -134,7 +134,9 @@ def hugging_face(
             frontend, note = _rebuilt(extractor)
             notes.append(note)
         elif isinstance(frontend, Picture) and not _sees(config):
-            raise UsageError(f"a {config.model_type} model takes no pictures: it brings its own front end, so give it no other")
+            raise UsageError(
+                f"a {config.model_type} model takes no pictures: it brings its own front end, so give it no other"
+            )
     last = None if head is None else _head(head, _width(config))
     names = _labels(config, labels, last)
     outputs = (
