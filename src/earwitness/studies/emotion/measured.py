@@ -13,6 +13,7 @@ import pandas as pd
 
 from earwitness.errors import InputError
 from earwitness.statistics import rank_stability
+from earwitness.studies.comparing_words import reasons
 from earwitness.studies.comparison import LEVEL, Comparison, readable
 from earwitness.studies.emotion.contenders import (
     LOGIT,
@@ -211,7 +212,7 @@ def comparison_section(found: Findings) -> Section:
         "judged by single bins. Efficiencies are in probability, or of the logit, which also moves where the model is sure. "
         "random knows nothing, loudness nothing of the model, nor does level-silence-map, which puts what is silent last. "
         "`notebook-lrp` is gradient x input, "
-        "`lrp` is layer-wise relevance propagation.\n\n" + "\n".join(f"- {line}" for line in verdicts),
+        "`lrp` is layer-wise relevance propagation.\n\n" + "\n".join(f"- {line}" for line in [*verdicts, *reasons(found.all)]),
         asks="Which method is best?",
         answer=f"against scattered bins {_first(found.all, SCATTERED)}; against the same shape elsewhere "
         f"{_first(found.all, SHIFTED)} ({found.clips} clips, Holm-corrected Wilcoxon tests of all pairs).",
