@@ -224,3 +224,23 @@ def test_training_goes_on_after_wrapping(home, clip, models):
     assert all(weights.requires_grad for weights in model.parameters())
     ew.IntegratedGradients(4)(ew.ask(classifier, clip, ew.Segments(count=3)))
     assert all(weights.grad is None for weights in model.parameters())
+
+
+def test_saving_leaves_what_else_is_in_the_folder(wrapped, clip, tmp_path, monkeypatch):
+    """Also where the disk fills up half-way; and the folder may be the one where we are."""
+    classifier = wrapped("hubert")
+    (tmp_path / "thesis.txt").write_text("years of work")
+    monkeypatch.chdir(tmp_path)
+    ew.save_classifier(classifier, ".", "# A card\n")
+    read = ew.load_classifier(tmp_path)(clip.samples[None])
+    np.testing.assert_array_equal(read.detach(), classifier(clip.samples[None]).detach())
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(type(classifier.network), "save_pretrained", full)
+    with pytest.raises(ew.ModelError, match="no space left on device"):
+        ew.save_classifier(classifier, tmp_path, "# Another card\n")
+    assert (tmp_path / "README.md").read_text() == "# A card\n"
+    kept = {"README.md", "config.json", "model.safetensors", "preprocessor_config.json", "thesis.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == kept

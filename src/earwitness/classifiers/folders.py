@@ -31,7 +31,7 @@ FORMAT = 1
 def save_classifier(classifier: Classifier, folder: str | os.PathLike, card: str) -> None:
     """Write a classifier; `card` is the text of its model card (what it was trained on, how well it does, credit).
 
-    A Hugging Face model is written as transformers does; its folder appears whole or not at all.
+    A Hugging Face model is written as transformers does. Each file appears whole; others in the folder stay.
     """
     folder = Path(folder)
     if hasattr(classifier.network, "save_pretrained"):
@@ -58,14 +58,15 @@ def save_classifier(classifier: Classifier, folder: str | os.PathLike, card: str
 
 
 def _save_pretrained(classifier: Classifier, folder: Path, card: str) -> None:
-    part = folder.with_name(f".{folder.name}.part")
+    """As transformers writes it, `config.json` last."""
+    part = folder / ".part"
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         cast(Any, classifier.network).save_pretrained(part)
         (part / "README.md").write_text(card)
-        shutil.rmtree(folder, ignore_errors=True)
-        part.replace(folder)
+        for path in sorted(part.iterdir(), key=lambda path: path.name == "config.json"):
+            path.replace(folder / path.name)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot write the classifier to {folder}: {error}") from error
     finally:
