@@ -166,6 +166,10 @@ def test_a_picture_in_words(text, frontend, given):
         ("linear:standardise=yes", "standardise must be True or False, not 'yes'"),
         ("linear:1,2,3,log1p,True,6", "linear takes at most 5 values without a name"),
         ("linear:duration=0", "duration must be a number above 0"),
+        ("mel:ref=loud", "ref must be a number or \"max\", not 'loud'"),
+        ("cqt:top_db=-5", "top_db must be a number above 0"),
+        ("mel:mean=nan", "mean must be a number"),
+        ("mel:std=inf", "std must be a number"),
     ],
 )
 def test_words_that_make_no_picture(text, said):

@@ -124,6 +124,8 @@ def _fitted(value: Any, kinds: Sequence[type]) -> Any:
 
 def _each(name: str, value: float | Sequence[float], channels: int) -> tuple[float, ...]:
     values = tuple(float(v) for v in np.atleast_1d(value))
+    if not np.isfinite(values).all():
+        raise UsageError(f"{name} must be a number, not {value}")
     if len(values) not in (1, channels):
         raise UsageError(f"{name} must be a number or {channels} of them, one for each channel, not {len(values)}")
     return values * (channels // len(values))

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from earwitness.axes import Axis
-from earwitness.errors import UsageError, unknown
+from earwitness.errors import UsageError, positive, unknown
 from earwitness.frontends.base import FrontEnd, PerClip, Standardise
 
 
@@ -51,6 +51,9 @@ class Decibel(PerClip):
 
     def __init__(self, amin: float = 1e-10, ref: float | str = 1.0, top_db: float | None = None, factor: float = 10):
         super().__init__()
+        if ref != "max" and isinstance(ref, str):
+            raise UsageError(f'ref must be a number or "max", not {ref!r}')
+        positive(amin=amin, top_db=top_db, ref=None if ref == "max" else ref)
         self.amin, self.ref, self.top_db, self.factor = amin, ref, top_db, factor
 
     def forward(
