@@ -227,7 +227,7 @@ class WhisperMel(FrontEnd):
             "normalisation": Affine([-4.0], [4.0]),
         }
         super().__init__(sample_rate, steps)
-        self.n_fft, self.hop_length, self.n_mels, self.duration = n_fft, hop_length, n_mels, duration
+        self.n_fft, self.hop_length, self.n_mels, self.duration = n_fft, hop_length, n_mels, float(duration)
 
     def axes(self, n_samples: int) -> tuple[Axis, ...]:
         """Frequency (one place a band), and time: each place reaches half a hop either side of its frame's middle, the last to
