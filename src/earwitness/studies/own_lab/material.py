@@ -1,7 +1,8 @@
 """The recordings of the lab: which are taken, under which label of the model, and from which second to which.
 
 Labels of the data are matched with those of the model exactly, or else without regard to case, blanks, "_" and "-". Where a model
-was published with the list of the recordings that it was tested on (`held-out.txt`, file names), only these are taken.
+was published with the list of the recordings that it was tested on (`held-out.txt`, file names), only these are taken. A column
+`source`, `speaker` or `freesound_id` of the table says which clips come from one source, and so are not independent.
 """
 
 import re
@@ -11,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from earwitness.audio import Audio, load
 from earwitness.data.readers import Mixture
 from earwitness.errors import InputError, UsageError, unknown, whole
+from earwitness.questions.audio import SLACK
 from earwitness.studies.comparing_clips import clips_at
 
 HELD_OUT = "held-out.txt"
-SLACK = 1.02  # as in `AudioQuestion`: how much longer than the model takes a clip may be
+SOURCES = ("source", "speaker", "freesound_id")  # columns that say what a clip was taken from
+NOT_SAID = "Nobody has said which of these recordings the model has learnt from: accuracies may flatter."
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,13 @@ class Taken:
     """A recording that is taken.
 
     path: of the file.  label: of the model, "" if not known.  seconds: of it that are taken, from its beginning; None for all.
+    source: what it was taken from (a speaker, an original recording), "" if not known.
     """
 
     path: Path
     label: str = ""
     seconds: float | None = None
+    source: str = ""
 
     @property
     def name(self) -> str:
@@ -62,10 +68,12 @@ class Material:
     """What the lab works on.
 
     clips: by label, then by name.  notes: what was left out, a line each.
+    source: the column that names the sources of the clips, "" where there is none.
     """
 
     clips: tuple[Taken, ...]
     notes: tuple[str, ...] = ()
+    source: str = ""
 
     @property
     def labelled(self) -> bool:
@@ -94,7 +102,7 @@ def gather(
     model: its folder.  group: the fold, split or speaker to take alone.  limit: so many at most, evenly from all labels.
     target: what is explained, if not the predicted label; then labels that the model lacks are no labels.
     seconds: from the beginning of each.  known_only: leave out recordings whose label the model lacks.
-    Raises `UsageError` for a label that the model lacks, and for a group that is not there.
+    Raises `UsageError` for a label that the model lacks, and for a group that is not there; `InputError` where none is left.
     """
     whole(limit=limit)
     found, notes = clips_at(data), []
@@ -106,17 +114,43 @@ def gather(
             f"Taken: the {len(tested)} of {len(found)} recordings that the model has not learnt from, by its own list."
         )
         found = tested
+    else:
+        notes.append(NOT_SAID)
     given = sorted({getattr(item, "label", "") for item in found} - {""})
     names = matched(given, labels, lenient=target is not None or known_only)
     if known_only:
         lacking = [name for name, label in names.items() if not label]
         found = [item for item in found if getattr(item, "label", "") not in lacking]
-        notes.append(f"Left out: recordings of {', '.join(lacking) or 'no label'}, which the model lacks.")
-    clips = sorted((_taken(item, names, seconds) for item in found), key=lambda clip: (clip.label, str(clip.path)))
+        notes += [f"Left out: recordings of {', '.join(lacking)}, which the model lacks."] if lacking else []
+    if not found:
+        raise InputError(
+            f"no recording is left: the model has none of the labels of {data}. It has {', '.join(labels)}"
+        )
+    column, sources = sources_at(data)
+    clips = sorted(
+        (_taken(item, names, seconds, sources) for item in found), key=lambda clip: (clip.label, str(clip.path))
+    )
     if limit is not None and limit < len(clips):
         notes.append(f"Taken: {limit} of {len(clips)} recordings, evenly from all labels.")
         clips = spread_evenly(clips, limit)
-    return Material(tuple(clips), tuple(notes))
+    return Material(tuple(clips), tuple(notes), column)
+
+
+def sources_at(data: Path) -> tuple[str, dict[Path, str]]:
+    """The column of the table at a place that names the sources of the clips, and the source of each file; "" and {} without one.
+
+    A column that is the same in all rows tells nothing and is passed over.
+    """
+    table = data if data.suffix.lower() == ".csv" else data / "metadata.csv"
+    if not table.is_file():
+        return "", {}
+    rows: Any = pd.read_csv(table, dtype=str, keep_default_na=False)
+    column = next((name for name in SOURCES if name in rows and len(set(rows[name])) > 1), "")
+    if not column:
+        return "", {}
+    pairs = list(zip(rows["path"], rows[column], strict=True))
+    homes = (table.parent.parent, table.parent)  # a table of mixtures names its files from the folder above
+    return column, {home / path: source for home in homes for path, source in pairs}
 
 
 def matched(names: Sequence[str], labels: Sequence[str], lenient: bool = False) -> dict[str, str]:
@@ -161,9 +195,9 @@ def _tested(found: list[Any], model: Path) -> list[Any]:
     return [item for item in found if Path(getattr(item, "path", item)).name in names]
 
 
-def _taken(item: Any, names: dict[str, str], seconds: float | None) -> Taken:
+def _taken(item: Any, names: dict[str, str], seconds: float | None, sources: dict[Path, str]) -> Taken:
     path = Path(getattr(item, "path", item))
-    label = names.get(getattr(item, "label", ""), "")
+    label, source = names.get(getattr(item, "label", ""), ""), sources.get(path, "")
     if isinstance(item, Mixture):
-        return TakenMixture(path, label, seconds, item.event_path)
-    return Taken(path, label, seconds)
+        return TakenMixture(path, label, seconds, source, item.event_path)
+    return Taken(path, label, seconds, source)

@@ -18,6 +18,7 @@ from earwitness.fingerprints import fingerprint
 from earwitness.questions import AudioQuestion, ask
 from earwitness.questions.audio import default_components
 from earwitness.studies.finished_parts import Finished
+from earwitness.studies.own_lab.by_source import source_numbers
 from earwitness.studies.own_lab.listening_through import Listener
 from earwitness.studies.own_lab.material import Material, Taken, spread_evenly
 
@@ -42,7 +43,7 @@ class Settings:
     sounds: bool = False
 
 
-QUICK = Settings(clips=2, grids=(2, 4), designs=(4, 8), repeats=2, compared=3, labels=2, permutations=50)
+QUICK = Settings(clips=2, grids=(2, 4), designs=(4, 8), repeats=2, compared=3, labels=2, permutations=400)
 
 
 @dataclass(eq=False)
@@ -88,7 +89,8 @@ class Run:
     @cached_property
     def heard(self) -> Any:
         """A table, the rows of the survey that the model could answer to; `place` is that in the material."""
-        found: Any = self.survey.reset_index(names="place")
+        sources = [clip.source for clip in self.material.clips]
+        found: Any = self.survey.reset_index(names="place").assign(source=sources)
         found = found[found["reason"] == ""]
         if not len(found):
             raise InputError(f"the model can answer to none of these recordings: {self.survey['reason'].iloc[0]}")
@@ -98,6 +100,18 @@ class Run:
     def truth(self) -> Any:
         """A table, the rows of `heard` whose label is known."""
         return self.heard[self.heard["label"] != ""].reset_index(drop=True)
+
+    @property
+    def independence(self) -> str:
+        """A sentence on what the intervals and chance take as independent."""
+        rows, column = self.heard, self.material.source
+        if not column:
+            return (
+                "Clips count as independent, since no column `source`, `speaker` or `freesound_id` says which come from one "
+                "source; where several do, intervals are too narrow and p too small."
+            )
+        count = int(source_numbers(list(rows["source"])).max()) + 1
+        return f"The {len(rows)} clips are of {count} sources (`{column}`), which count as independent, not the clips."
 
     @property
     def grid(self) -> int:
@@ -113,7 +127,7 @@ class Run:
     def shown(self) -> list[int]:
         """Places in the material of the clips that are explained: rightly named ones of all labels (of all, without labels)."""
         rows = self.heard
-        good = rows[rows["right"].astype(bool)] if len(self.truth) and self.truth["right"].any() else rows
+        good = rows[rows["right"].eq(True)] if len(self.truth) and self.truth["right"].any() else rows
         return [int(place) for place in spread_evenly(list(good["place"]), self.settings.clips)]
 
     def cut(self, audio: Audio, side: int | None = None) -> Factorization:
