@@ -26,13 +26,20 @@ class Finished:
 
     folder: Path
 
-    def table(self, key: object, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        """A table that is kept, or made and kept. key: everything that it depends on but the version."""
+    def table(
+        self, key: object, make: Callable[[], pd.DataFrame], lasting: Callable[[pd.DataFrame], bool] = lambda made: True
+    ) -> pd.DataFrame:
+        """A table that is kept, or made and kept.
+
+        key: everything that it depends on but the version.  lasting: whether a table that was made may be kept.
+        """
         path = self._path(key, ".parquet")
         try:
             return pd.read_parquet(path)
         except (pa.ArrowException, OSError, ValueError):
             made = make()
+            if not lasting(made):
+                return made
             with appearing(path) as part:
                 made.to_parquet(part, index=False)
             return pd.read_parquet(path)  # the same, from the first run on

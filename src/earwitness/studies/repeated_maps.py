@@ -19,13 +19,17 @@ STABLE = 0.95  # the rank stability that a grid must have to be chosen
 
 
 def known_of(runs: Sequence[Explanation]) -> dict[str, Any]:
-    """A row of a table: what a map of this size costs, and how well it is known. runs: two or more, with other seeds."""
+    """A row of a table: what a map of this size costs, and how well it is known. runs: two or more, with other seeds.
+
+    relative_error: of the mean index; NaN where the score does not move and all indices are 0.
+    """
     values = np.array([e.values for e in runs])
+    mean = float(values.mean())
     stderr = float(np.sqrt(np.mean([e.stderr**2 for e in runs if e.stderr is not None])))
     return {
         "rows": runs[0].shape[0], "columns": runs[0].shape[1], "designs": designs_of(runs[0]),
-        "evaluations": runs[0].evaluations, "mean_index": float(values.mean()), "stderr": stderr,
-        "scatter": float(np.sqrt(values.var(0, ddof=1).mean())), "relative_error": stderr / float(values.mean()),
+        "evaluations": runs[0].evaluations, "mean_index": mean, "stderr": stderr,
+        "scatter": float(np.sqrt(values.var(0, ddof=1).mean())), "relative_error": stderr / mean if mean else np.nan,
         "rank_stability": rank_stability(values),
     }  # fmt: skip
 

@@ -1,21 +1,14 @@
 """Are the maps true? Pointing where the place of the cause is known; deletion and insertion beside controls."""
 
-from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from earwitness.components import Factorization
-from earwitness.explainers import Explainer, Random, Saliency
-from earwitness.metrics import Deletion, Insertion, MassAccuracy, Metric, PointingGame
-from earwitness.studies.comparing import compare
-from earwitness.studies.comparison import Comparison, readable
-from earwitness.studies.own_lab.material import spread_evenly
-from earwitness.studies.own_lab.runs import Run
+from earwitness.metrics import Metric
+from earwitness.studies.comparison import Comparison
+from earwitness.studies.own_lab.runs import LOCATED, REMOVED, Run
 from earwitness.studies.pages import Section
-
-REMOVED: tuple[Metric, ...] = (Deletion(), Insertion())
-LOCATED: tuple[Metric, ...] = (PointingGame(), MassAccuracy())
 
 
 def at_the_cause(run: Run) -> Section:
@@ -26,7 +19,7 @@ def at_the_cause(run: Run) -> Section:
             "Not applicable: nobody has said where in these recordings the cause is. Mixtures whose event is a file of its own "
             "(`metadata.csv` with `event_path`) have a truth.",
         )  # fmt: skip
-    found = compared(run)
+    found = run.compared
     return Section(
         "pointing", "Does the map point at the cause?",
         "The event is known sample by sample, and so is its place in time and frequency. The pointing game is won where the "
@@ -38,36 +31,18 @@ def at_the_cause(run: Run) -> Section:
 
 def cells_removed(run: Run) -> Section:
     """Deletion and insertion of Sobol and saliency beside random maps and loudness."""
-    found = compared(run)
+    found = run.compared
     ranked = [name for name in _names(found, REMOVED) if found.ranked(name)]
     return Section(
         "deletion", "Deletion and insertion",
         f"{_clips(found)} clips, evenly from all that the model can answer to. Cells are removed in the order of the map "
         "(deletion, lower is better), or added to the baseline (insertion, higher is better); the area under the score. Random "
-        "knows nothing, Loudness nothing of the model. Differences are means over the same clips with 95 % intervals; p of "
-        "paired Wilcoxon tests, corrected (Holm)." + _verdicts(found, REMOVED),
+        "knows nothing, Loudness nothing of the model. Differences are means over the same clips with 95 % intervals, "
+        "each for itself; p of paired Wilcoxon tests, corrected (Holm). Both take clips as independent."
+        + _verdicts(found, REMOVED),
         asks="Do the maps beat chance and loudness?", answer=_in_words(found, REMOVED), tables=_tables(found, REMOVED),
         pictures={f"ranks-{name}": found.picture(name) for name in ranked},
     )  # fmt: skip
-
-
-@lru_cache(maxsize=1)
-def compared(run: Run) -> Comparison:
-    """All that is compared, once for a run; its rows are in the folder."""
-    places = spread_evenly(list(run.heard["place"]), run.settings.compared)
-    clips = [run.clip(int(place)) for place in places]
-    methods: list[Explainer] = [run.method, Saliency(), Random(run.settings.seed)]
-    judges = [*REMOVED, *(LOCATED if run.material.located else ())]
-    return compare(
-        run.classifier, clips, methods, judges, run.out / "shards",
-        components=_cut(run), target=run.target, jobs=run.jobs, progress=run.progress,
-    )  # fmt: skip
-
-
-def _cut(run: Run) -> Factorization | None:
-    """The grid of the run; what suits the model where that takes samples."""
-    place = run.shown[0]
-    return run.cut(run.clip(place).load(run.classifier.sample_rate)) if run.gridded else None
 
 
 def _names(found: Comparison, judges: tuple[Metric, ...]) -> list[str]:
@@ -84,7 +59,7 @@ def _tables(found: Comparison, judges: tuple[Metric, ...]) -> dict[str, pd.DataF
     tables = {}
     for name in _names(found, judges):
         rows: Any = summary[summary["metric"] == name]
-        tables[name] = readable(rows)
+        tables[name] = rows.drop(columns=["metric", "better"]).dropna(axis=1, how="all")
     return tables
 
 
@@ -97,14 +72,19 @@ def _in_words(found: Comparison, judges: tuple[Metric, ...]) -> str:
         for row in summary.to_dict("records")
         if row["metric"] in names and str(row["explainer"]).startswith("sobol")
     ]
-    return "; ".join(_against_controls(row) for row in rows) + "."
+    said = "; ".join(_against_controls(row) for row in rows) + "."
+    return f"{said} Intervals are uncorrected, p is corrected (Holm)." if "p = " in said else said
 
 
 def _against_controls(row: dict) -> str:
+    known = [name for name in ("random", "loudness") if not np.isnan(row[f"p_{name}"])]
+    if not known:
+        return f"Sobol, {row['metric']} ({row['better']} is better), {row['mean']:.2f}: too few clips for a comparison"
+    what = {"random": "a random map", "loudness": "loudness"}
     said = [
-        f"{row[f'minus_{name}']:+.2f} [{row[f'minus_{name}_low']:.2f}, {row[f'minus_{name}_high']:.2f}] against {what}, "
+        f"{row[f'minus_{name}']:+.2f} [{row[f'minus_{name}_low']:.2f}, {row[f'minus_{name}_high']:.2f}] against {what[name]}, "
         f"p = {row[f'p_{name}']:.2g}"
-        for name, what in (("random", "a random map"), ("loudness", "loudness"))
+        for name in known
     ]
     return f"Sobol, {row['metric']} ({row['better']} is better), {row['mean']:.2f}: {'; '.join(said)}"
 

@@ -10,7 +10,8 @@ from scipy import stats
 from earwitness.classifiers.base import BlackBox
 from earwitness.frontends import Waveform
 from earwitness.frontends.extractors import ASTMel, WhisperMel
-from earwitness.statistics import Interval, proportion_interval
+from earwitness.statistics import Interval, holm
+from earwitness.studies.own_lab.by_source import share_of
 from earwitness.studies.own_lab.published_accuracies import published_for
 from earwitness.studies.own_lab.runs import Run
 from earwitness.studies.pages import Bars, Curves, Heat, Panel, Picture, Section
@@ -19,6 +20,7 @@ DEAF = (
     "This model is a black box: what it computes of the sound is not known here, and the sound itself is what is cut."
 )
 SUREST = 10  # errors that are listed
+MORE_LESS = {"level_db": ("louder", "quieter"), "seconds": ("longer", "shorter")}
 CUT = r"cut to [\d.]+-[\d.]+ s of [\d.]+ s"
 
 
@@ -32,7 +34,8 @@ def what_there_is(run: Run) -> Section:
     )
     tables = {"labels": pd.DataFrame(rows)} | ({"left-out": left} if len(left) else {})
     tables |= {"done": changed.rename("recordings").reset_index()} if len(changed) else {}
-    minutes = survey["seconds"].sum() / 60
+    minutes, labels = survey["seconds"].sum() / 60, set(survey["label"]) - {""}
+    silence = (survey["silence"] * survey["seconds"]).sum() / max(survey["seconds"].sum(), 1e-12)
     return Section(
         "recordings", "The recordings",
         "For each label: how many recordings, their length, their level (RMS) and peak in dB of full scale, and how much of "
@@ -40,8 +43,8 @@ def what_there_is(run: Run) -> Section:
         + " ".join(run.material.notes),
         asks="What is in the recordings?",
         answer=f"{len(survey)} recordings, {minutes:.1f} minutes"
-        + (f", {survey['label'].nunique()} labels" if run.material.labelled else ", without labels: nobody can say what is right")
-        + f"; {survey['silence'].mean():.1%} of the time is digital silence. "
+        + (f", {len(labels)} labels" if run.material.labelled else ", without labels: nobody can say what is right")
+        + f"; {silence:.1%} of the time is digital silence. "
         + (f"{len(left)} are left out: the table says why." if len(left) else "None is left out."),
         tables=tables,
     )  # fmt: skip
@@ -61,40 +64,50 @@ def what_is_seen(run: Run) -> Section:
     if frontend is None:
         return Section("features", "What the network is given", DEAF)
     panels: list[Panel] = []
-    row: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
     for place in places:
         audio = run.clip(place).load(run.classifier.sample_rate)
         with torch.no_grad():
-            x = frontend(audio.samples[None])[0]
+            x = frontend(audio.samples[None].to(run.classifier.device))[0].cpu()
         axes = run.classifier.axes("features", len(audio.samples))
         title = run.clip(place).label or run.clip(place).name
         panels.append(_panel(x, axes, title))
-        row = _resolution(frontend, x, axes, audio.duration)
-    words = (
-        f"A place of the features is {row['seconds_a_place'] * 1000:.3g} ms long"
-        + (
-            f" and {row['lowest_hz']:.3g} Hz (lowest) to {row['highest_hz']:.3g} Hz (highest) high"
-            if "lowest_hz" in row
-            else ""
-        )
-        + f"; {row['filled_up']:.1%} of what the network takes is filled up behind the clip."
-    )
+        rows.append({"clip": title} | _resolution(frontend, x, axes, audio.duration))
+    key = "label" if run.material.labelled else "said"
+    count = run.heard[key].replace("", np.nan).nunique()
+    drawn = f"one clip of each of {len(places)} labels" + (f" (of {count})" if count > len(places) else "")
     black = isinstance(run.classifier, BlackBox)
     return Section(
         "features", "What the network is given",
-        f"The front end, `{type(frontend).__name__}`, of one clip of each label: what stands in these pictures is all that the "
+        f"The front end, `{type(frontend).__name__}`, of {drawn}: what stands in these pictures is all that the "
         "network knows of the sound. "
         + (DEAF if black else " ".join(f"{note[:1].upper()}{note[1:]}." for note in run.classifier.notes)),
-        asks="What does the network see of a clip?", answer=words,
-        tables={"resolution": pd.DataFrame([row])},
-        pictures={"classes": Picture(panels, run.caption("One clip of each label, as the network is given it."))},
+        asks="What does the network see of a clip?", answer=_resolved(pd.DataFrame(rows)),
+        tables={"resolution": pd.DataFrame(rows)},
+        pictures={"classes": Picture(panels, run.caption(f"{drawn[0].upper()}{drawn[1:]}, as the network is given it."))},
     )  # fmt: skip
+
+
+def _resolved(table: Any) -> str:
+    """What the rows of the clips say: how much sound a place of the features is, and how much is filled up."""
+    row, filled = table.iloc[0], table["filled_up"]
+    high = (
+        f" and {row['lowest_hz']:.3g} Hz (lowest) to {row['highest_hz']:.3g} Hz (highest) high"
+        if "lowest_hz" in row
+        else ""
+    )
+    share = f"{filled.min():.1%}" + (f" to {filled.max():.1%}" if np.ptp(filled) > 5e-4 else "")
+    return (
+        f"A place of the features is {row['seconds_a_place'] * 1000:.3g} ms long{high}; of what the network takes {share} is "
+        "filled up behind the clip."
+    )
 
 
 def _one_a_label(run: Run) -> list[int]:
     """The first clip of each label; without labels, of each that the model gives."""
     key = "label" if run.material.labelled else "said"
-    return [int(part["place"].iloc[0]) for _, part in run.heard.groupby(key, sort=True)][: run.settings.labels]
+    rows: Any = run.heard[run.heard[key] != ""]
+    return [int(part["place"].iloc[0]) for _, part in rows.groupby(key, sort=True)][: run.settings.labels]
 
 
 def _panel(x: torch.Tensor, axes: Any, title: str) -> Panel:
@@ -138,42 +151,47 @@ def where_it_errs(run: Run) -> Section:
             "These recordings have no labels, so nobody can say what is right. What the model says to them:",
             tables={"said": said},
         )  # fmt: skip
-    whole = proportion_interval(int(truth["right"].sum()), len(truth))
+    whole = share_of(truth["right"], list(truth["source"]))
     recalls = pd.DataFrame([_recall(str(label), part) for label, part in truth.groupby("label", sort=True)])
     wrong: Any = (
         truth[~truth["right"].astype(bool)].sort_values(["probability", "clip"], ascending=[False, True]).head(SUREST)
     )
-    splits = pd.concat([_halves(truth, name) for name in ("level_db", "seconds")], ignore_index=True)
-    tables = {"recall": recalls, "confusion": _confusion(run), "level-and-length": splits}
+    related: Any = pd.DataFrame([_related(truth, name) for name in MORE_LESS]).assign(p=lambda rows: holm(rows["p"]))
+    halves = pd.DataFrame([row for name in MORE_LESS for row in _halves(truth, name)])
+    tables = {"recall": recalls, "confusion": _confusion(run), "level-and-length": related, "halves": halves}
     tables |= {"surest": wrong[["clip", "label", "said", "probability", "of_label"]]} if len(wrong) else {}
     most = float(truth["label"].value_counts(normalize=True).max())
-    beside = published_for(run.classifier.labels, whole.mean, run.material)
+    beside = published_for(run.classifier.labels, whole.mean, len(truth))
     tables |= {"published": beside} if len(beside) else {}
     return Section(
         "errors", "Errors",
         f"Intervals are Wilson's, 95 %. Who always says the most frequent label is right in {most:.1%}. Recall is the share of "
-        "a label's recordings that get it. The halves are parted at the median of the level, and of the length; p is of the "
-        "rank correlation "
-        "between the quantity and being right." + _published_words(beside),
-        asks="How often is the model right?", answer=_errors_in_words(whole, truth, wrong, splits), tables=tables,
+        f"a label's recordings that get it. {run.independence} Level and length: the rank correlation with being right, p of "
+        "both tests corrected (Holm), and, for these, clips as independent; and the accuracy below the median and from it on."
+        + _published_words(beside),
+        asks="How often is the model right?", answer=_errors_in_words(whole, truth, wrong, related), tables=tables,
         pictures={"recall": Picture([_bars(recalls)], "Recall of each label, with 95 % intervals.", 1)},
     )  # fmt: skip
 
 
-def _errors_in_words(whole: Interval, truth: Any, wrong: Any, splits: Any) -> str:
+def _errors_in_words(whole: Interval, truth: Any, wrong: Any, related: Any) -> str:
     words = f"In {whole.mean:.1%} [{whole.low:.1%}, {whole.high:.1%}] of {len(truth)} recordings"
     if len(wrong):
         first = wrong.iloc[0]
         words += f"; the surest error calls {first['clip']} ({first['label']}) {first['said']} with {first['probability']:.2f}"
-    found = [row for row in splits.to_dict("records") if row["part"] == "upper half" and row["p"] < 0.05]
-    related = ", ".join(f"{row['quantity']} (rank correlation {row['correlation']:+.2f})" for row in found)
-    return words + (
-        f". Being right goes with {related}." if found else ". Neither level nor length goes with being right."
+    found = [
+        f"{MORE_LESS[row['quantity']][row['correlation'] < 0]} clips are more often right (rank correlation "
+        f"{row['correlation']:+.2f}, p = {row['p']:.2g})"
+        for row in related.to_dict("records")
+        if row["p"] < 0.05
+    ]
+    return f"{words}. " + (
+        f"{'; '.join(found).capitalize()}." if found else "No relation is found with level or length."
     )
 
 
 def _recall(label: str, part: Any) -> dict[str, Any]:
-    found = proportion_interval(int(part["right"].sum()), len(part))
+    found = share_of(part["right"], list(part["source"]))
     other: Any = part[~part["right"].astype(bool)]["said"]
     return {
         "label": label, "recordings": len(part), "recall": found.mean, "low": found.low, "high": found.high,
@@ -188,20 +206,32 @@ def _confusion(run: Run) -> pd.DataFrame:
     return found.reset_index().rename(columns={"label": "true"}).rename_axis(None, axis=1)
 
 
-def _halves(truth: Any, quantity: str) -> pd.DataFrame:
-    """Accuracy below and above the median of a quantity; one row where it is the same for all."""
-    values, right = truth[quantity].to_numpy(), truth["right"].astype(float).to_numpy()
-    if np.ptp(values) < 1e-3:
-        return pd.DataFrame([{"quantity": quantity, "part": f"all at {values[0]:.3g}", "n": len(right), "p": 1.0}])
-    same = np.ptp(right) == 0
-    correlation, p = (0.0, 1.0) if same else map(float, stats.spearmanr(values, right))
-    rows = []
-    for part, inside in (("lower half", values <= np.median(values)), ("upper half", values > np.median(values))):
+def _related(truth: Any, quantity: str) -> dict[str, Any]:
+    """The rank correlation of a quantity with being right; 0 where either is the same for all."""
+    values, right = truth[quantity].to_numpy(float), truth["right"].to_numpy(float)
+    varied = np.ptp(values) >= 1e-3 and np.ptp(right) > 0
+    correlation, p = map(float, stats.spearmanr(values, right)) if varied else (0.0, 1.0)
+    return {
+        "quantity": quantity,
+        "n": len(right),
+        "median": float(np.median(values)),
+        "correlation": correlation,
+        "p": p,
+    }
+
+
+def _halves(truth: Any, quantity: str) -> list[dict[str, Any]]:
+    """Accuracy below the median of a quantity and from it on; a part without clips has no row."""
+    values, rows = truth[quantity].to_numpy(float), []
+    for part, inside in (
+        ("below the median", values < np.median(values)),
+        ("from the median on", values >= np.median(values)),
+    ):
         if inside.any():
-            found = proportion_interval(int(right[inside].sum()), int(inside.sum()))
+            found = share_of(truth["right"][inside], list(truth["source"][inside]))
             known = {"n": int(inside.sum()), "accuracy": found.mean, "low": found.low, "high": found.high}
-            rows.append({"quantity": quantity, "part": part, **known, "correlation": correlation, "p": p})
-    return pd.DataFrame(rows)
+            rows.append({"quantity": quantity, "part": part, **known})
+    return rows
 
 
 def _bars(recalls: pd.DataFrame) -> Bars:

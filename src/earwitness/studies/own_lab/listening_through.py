@@ -31,6 +31,7 @@ STEP = 2.0**-15  # of 16 bits
 FRAME = 0.010  # seconds
 BAND_DB = 70.0
 CHUNK = 32  # recordings that are kept together
+FAILED = "the model failed: "
 QUANTITIES = ("seconds", "level_db", "peak_db", "offset", "silence", "leading_s", "trailing_s", "band_hz", "rate_hz")
 Change = Callable[[Audio], Tensor]
 
@@ -101,10 +102,12 @@ class Listener:
         parts = [clips[first : first + CHUNK] for first in range(0, len(clips), CHUNK)]
         found = []
         for number, part in enumerate(parts):
-            content = [(clip.label, clip.seconds, _content(clip)) for clip in part]
+            content = [(clip.name, clip.label, clip.seconds, _content(clip)) for clip in part]
             self.say(f"listening: {CHUNK * number + len(part)} of {len(clips)} recordings")
             found.append(
-                self.finished.table((self.known, key, content), lambda part=part: pd.DataFrame(list(_rows(part, row))))
+                self.finished.table(
+                    (self.known, key, content), lambda part=part: pd.DataFrame(list(_rows(part, row))), _lasting
+                )
             )
         return pd.concat(found, ignore_index=True)
 
@@ -117,6 +120,17 @@ class Listener:
         return {**measure(own), "done": done, **self._said(audio.samples, clip.label)}
 
     def _said(self, samples: Tensor, label: str) -> dict[str, Any]:
+        """What the model says, or the reason why it says nothing; a machine without memory is no property of the clip."""
+        try:
+            return self._answer(samples, label)
+        except torch.OutOfMemoryError:
+            raise
+        except EarwitnessError as error:
+            return {"reason": str(error)}
+        except RuntimeError as error:  # torch's, of a network that cannot take so short a clip
+            return {"reason": f"{FAILED}{error}"}
+
+    def _answer(self, samples: Tensor, label: str) -> dict[str, Any]:
         with evaluating(self.classifier), torch.no_grad():
             logits = self.classifier(samples[None].to(self.classifier.device)).cpu()
             probability = self.classifier.probabilities(logits)[0]
@@ -138,8 +152,13 @@ def _rows(part: Sequence[Taken], row: Callable[[Taken], dict]) -> Iterator[dict]
         empty |= dict.fromkeys(QUANTITIES, np.nan) | {"changed": False}
         try:
             yield empty | row(clip)
-        except (EarwitnessError, RuntimeError) as error:  # torch's, of a network that cannot take so short a clip
+        except EarwitnessError as error:
             yield empty | {"reason": str(error).replace(str(clip.path), clip.name)}
+
+
+def _lasting(rows: pd.DataFrame) -> bool:
+    """Whether the rows may be kept: a network that failed may have failed for the machine's sake."""
+    return not rows["reason"].str.startswith(FAILED).any()
 
 
 def _content(clip: Taken) -> str:

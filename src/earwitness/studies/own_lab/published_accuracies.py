@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from earwitness.studies.own_lab.material import Material, matched
+from earwitness.studies.own_lab.material import matched
 
 ESC10 = "chainsaw clock_tick crackling_fire crying_baby dog helicopter rain rooster sea_waves sneezing".split()
 COMMANDS = "down go left no off on right silence stop unknown up yes".split()
@@ -30,15 +30,15 @@ PUBLISHED = (
 )
 
 
-def published_for(labels: Sequence[str], accuracy: float, material: Material) -> pd.DataFrame:
+def published_for(labels: Sequence[str], accuracy: float, recordings: int) -> pd.DataFrame:
     """A row for each published accuracy of the set that has these labels, behind one of our own; none of an unknown set.
 
-    accuracy: ours.
+    accuracy: ours.  recordings: of known label that it is measured on.
     """
     rows = [
         {"what": what, "accuracy": value, "what_differs": differs}
         for names, what, value, differs in PUBLISHED
         if len(labels) == len(names) and all(matched(names, labels, lenient=True).values())
     ]
-    ours = {"what": "here", "accuracy": accuracy, "what_differs": f"{len(material.clips)} recordings"}
+    ours = {"what": "here", "accuracy": accuracy, "what_differs": f"{recordings} recordings"}
     return pd.DataFrame([ours, *rows] if rows else [], columns=["what", "accuracy", "what_differs"])

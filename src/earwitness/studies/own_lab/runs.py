@@ -12,15 +12,21 @@ from earwitness.audio import Audio
 from earwitness.classifiers import Classifier
 from earwitness.components import Factorization, Grid
 from earwitness.errors import InputError
-from earwitness.explainers import Explainer, Sobol
+from earwitness.explainers import Explainer, Random, Saliency, Sobol
 from earwitness.explanations import Explanation
 from earwitness.fingerprints import fingerprint
+from earwitness.metrics import Deletion, Insertion, MassAccuracy, Metric, PointingGame
 from earwitness.questions import AudioQuestion, ask
 from earwitness.questions.audio import default_components
+from earwitness.studies.comparing import compare
+from earwitness.studies.comparison import Comparison
 from earwitness.studies.finished_parts import Finished
 from earwitness.studies.own_lab.by_source import source_numbers
 from earwitness.studies.own_lab.listening_through import Listener
 from earwitness.studies.own_lab.material import Material, Taken, spread_evenly
+
+REMOVED: tuple[Metric, ...] = (Deletion(), Insertion())
+LOCATED: tuple[Metric, ...] = (PointingGame(), MassAccuracy())
 
 
 @dataclass(frozen=True)
@@ -150,9 +156,8 @@ class Run:
         key = (place, side, target)
         if key not in self._asked:
             audio = self.material.clips[place].load(self.classifier.sample_rate)
-            self._asked = {
-                key: ask(self.classifier, audio, self.cut(audio, side), target or self.target)
-            }  # one at a time
+            asked = ask(self.classifier, audio, self.cut(audio, side), target or self.target)
+            self._asked = {key: asked}  # one at a time
         return self._asked[key]
 
     def explained(
@@ -162,6 +167,19 @@ class Run:
         question = self.question(place, side, target)
         about = fingerprint((self.known, question.given, self.classifier.sample_rate))
         return self.finished.explained(question, method or self.method, about)
+
+    @cached_property
+    def compared(self) -> Comparison:
+        """Sobol, saliency and the controls on some clips; its rows are in the folder."""
+        places = spread_evenly(list(self.heard["place"]), self.settings.compared)
+        methods: list[Explainer] = [self.method, Saliency(), Random(self.settings.seed)]
+        first = self.clip(self.shown[0])
+        return compare(
+            self.classifier, [self.clip(int(place)) for place in places], methods,
+            [*REMOVED, *(LOCATED if self.material.located else ())], self.out / "shards",
+            components=self.cut(first.load(self.classifier.sample_rate)) if self.gridded else None, target=self.target,
+            jobs=self.jobs, progress=self.progress,
+        )  # fmt: skip
 
     def clip(self, place: int) -> Taken:
         """A recording of the material."""
