@@ -270,10 +270,11 @@ def _sees(config: Any) -> bool:
 def _extractor(source: str, config: Any) -> Any:
     """The model's own feature extractor."""
     if _sees(config):
+        side = getattr(config, "image_size", 224)
         raise UsageError(
             f"a {config.model_type} model looks at pictures: say how a sound becomes one, "
-            "ew.hugging_face(.., frontend=ew.Picture(ew.LogSTFT(16000), 224, 224)); on the command line, --frontend "
-            "mel:sample_rate=16000,height=224,width=224"
+            f"ew.hugging_face(.., frontend=ew.Picture(ew.LogSTFT(16000), {side}, {side})); on the command line, --frontend "
+            f"mel:sample_rate=16000,height={side},width={side}"
         )
     try:
         return transformers.AutoFeatureExtractor.from_pretrained(source, trust_remote_code=False)
