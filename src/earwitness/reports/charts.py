@@ -39,9 +39,10 @@ def plot_picture(picture: Picture, path: str | os.PathLike | None = None) -> Fig
 
 def _size(panel: Panel) -> tuple[float, float]:
     """Inches."""
-    if not isinstance(panel, Ranks):
-        return WIDTH, HEIGHT
-    return WIDE, LINE * (5 + len(panel.groups) + (len(panel.names) + 1) // 2)
+    if isinstance(panel, Ranks):
+        return WIDE, LINE * (5 + len(panel.groups) + (len(panel.names) + 1) // 2 * _lines(panel))
+    bars = len(panel.names) * len(panel.groups) if isinstance(panel, Bars) else 0
+    return max(WIDTH, 0.12 * bars), HEIGHT
 
 
 def _draw(figure: Figure, axes: Axes, panel: Panel) -> None:
@@ -61,9 +62,11 @@ def _draw(figure: Figure, axes: Axes, panel: Panel) -> None:
 def _draw_curves(axes: Axes, panel: Curves) -> None:
     marker = "o" if len(np.asarray(panel.x)) <= 16 else ""
     for name, values in panel.lines.items():
+        gaps = bool(np.isnan(np.asarray(values, float)).any())  # a line would not show a number between two gaps
         axes.errorbar(
-            panel.x, values, panel.errors.get(name), label=name, marker=marker, markersize=4, capsize=2, linewidth=1.2
-        )
+            panel.x, values, panel.errors.get(name), label=name, marker="o" if gaps else marker, markersize=4, capsize=2,
+            linestyle="" if gaps else "-", linewidth=1.2,
+        )  # fmt: skip
     axes.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
     for name, scale in (("x", axes.set_xscale), ("y", axes.set_yscale)):
         if name in panel.logarithmic:
@@ -104,9 +107,9 @@ def _draw_chance(axes: Axes, panel: Chance) -> None:
 
 def _draw_ranks(axes: Axes, panel: Ranks) -> None:
     """Ranks on a line, the best on the left; below it the bars, then the names: the better half on the left."""
-    last, half = len(panel.names), (len(panel.names) + 1) // 2
+    last, half, step = len(panel.names), (len(panel.names) + 1) // 2, _lines(panel)
     lowest = 1 + len(panel.groups)  # line of text of the first name
-    axes.set(xlim=(1 - 0.35 * (last - 1), last + 0.35 * (last - 1)), ylim=(-(lowest + half), 2.2))
+    axes.set(xlim=(1 - 0.35 * (last - 1), last + 0.35 * (last - 1)), ylim=(-(lowest + half * step), 2.2))
     axes.set_axis_off()
     axes.hlines(0, 1, last, color="black", linewidth=1)
     for rank in range(1, last + 1):
@@ -120,8 +123,17 @@ def _draw_ranks(axes: Axes, panel: Ranks) -> None:
         axes.hlines(-0.6 - number, panel.ranks[first] - 0.03, panel.ranks[final] + 0.03, color="C0", linewidth=4)
     for place, (name, rank) in enumerate(zip(panel.names, panel.ranks, strict=True)):
         left = place < half
-        y = -(lowest + (place if left else last - 1 - place))
-        short = name if len(name) <= 32 else name.replace(":", ":\n ").replace(",", ",\n ")
-        end, said = (1 - 0.05 * last if left else last + 0.05 * last), f" {short} ({rank:.2f}) "
+        y = -(lowest + step * (place if left else last - 1 - place))
+        end, said = (1 - 0.05 * last if left else last + 0.05 * last), f" {_in_lines(name)} ({rank:.2f}) "
         axes.plot([rank, rank, end], [0, y, y], color="0.4", linewidth=0.8)
         axes.text(end, y, said, ha="right" if left else "left", va="center")
+
+
+def _in_lines(name: str) -> str:
+    """A long name in several lines."""
+    return name if len(name) <= 32 else name.replace(":", ":\n ").replace(",", ",\n ")
+
+
+def _lines(panel: Ranks) -> int:
+    """Lines of the longest name."""
+    return max(_in_lines(name).count("\n") + 1 for name in panel.names)

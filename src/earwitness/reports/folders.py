@@ -83,6 +83,8 @@ def markdown_table(table: pd.DataFrame) -> str:
 def _cell(value: object) -> str:
     if not isinstance(value, float):
         return str(value).replace("|", "\\|")
+    if value != value:  # there is none
+        return ""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 

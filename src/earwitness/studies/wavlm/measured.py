@@ -12,8 +12,9 @@ from earwitness.data.readers import Clip
 from earwitness.explainers import GradientSHAP, IntegratedGradients, Saliency
 from earwitness.explanations import Explanation
 from earwitness.metrics import Completeness, Deletion, Insertion, ParameterRandomisation
-from earwitness.statistics import mean_interval
+from earwitness.statistics import mean_interval, signed_rank_p
 from earwitness.studies.comparing import compare
+from earwitness.studies.comparison import LEVEL
 from earwitness.studies.explaining import explain
 from earwitness.studies.pages import Bars, Picture, Section
 from earwitness.studies.wavlm.asking import (
@@ -45,9 +46,9 @@ def digit_section(run: Run) -> Section:
         f"A WavLM of {parameters:,} parameters (192 channels, 4 transformer layers), trained from nothing for "
         f"{run.settings.epochs} epochs on the {len(run.digits['train'])} training clips of the Free Spoken Digit "
         f"Dataset, tested on the {len(test)} of its official split. No epoch was chosen: the last one counts. Beside "
-        "it a linear classifier on log-mel statistics.",
+        "it a linear classifier on log-mel statistics, whose figure was measured on these clips before and is only quoted.",
         asks="Does the model hear the digits?",
-        answer=f"{figures['accuracy']:.3f} [{figures['low']:.3f}, {figures['high']:.3f}] of {figures['n']:.0f} test "
+        answer=f"Right in {figures['accuracy']:.3f} [{figures['low']:.3f}, {figures['high']:.3f}] of {figures['n']:.0f} test "
         f"clips; linear {LINEAR['digits']:.2f}.",
         tables={"accuracy": table},
     )  # fmt: skip
@@ -68,22 +69,28 @@ def frame_section(run: Run) -> Section:
         found = [run.explained(clip, GradientSHAP(run.settings.references, seed), cut) for seed in range(REPEATS)]
         rows.append(_sum_row(clip, found))
         if number in (0, len(clips) // 2):
-            what = f"{clip.path.stem}: the sound, its spectrogram, and what each frame of 25 ms adds to the logit."
+            what = f"{clip.path.stem}: the sound, its spectrogram, and what each frame adds to the logit, with standard errors."
             caption = f"{what} {DIGITS_CREDIT}"
             pictures[f"clip-{number}"] = frame_picture(found[0], run.settings.top, caption)
             tables[f"top-{number}"] = top_frames(found[0], run.settings.top)
     table: Any = pd.DataFrame(rows)
-    inside = int((table["sum"].sub(table["total"]).abs() <= stats.t.ppf(0.975, REPEATS - 1) * table["stderr"]).sum())
-    share = mean_interval(np.abs(table["sum"] - table["total"]) / table["total"].abs())
+    width = stats.t.ppf(0.975, REPEATS - 1) * table["stderr"]
+    inside = int((table["sum"].sub(table["total"]).abs() <= width).sum())
+    above = int((table["sum"] > table["total"]).sum())
     return Section(
         "frames", "Frames of 25 ms",
         "The frames are the model's own: frame k hears the samples from 320 k to 320 k + 400. A sample that two "
         f"frames hear belongs to both by halves. GradientSHAP with {run.settings.references} points between silence "
-        f"and the clip; its shares add up to what the clip has more than silence, on average: with {REPEATS} seeds the "
-        "mean sum, its standard error, and the total. Rightly named test clips, all digits alike.",
+        f"and the clip. The shares add up to the total, the clip's logit less that of silence, on average over such points: the "
+        f"table has the mean sum of {REPEATS} seeds, its standard error, the total, and how far one seed alone is off, as a "
+        "share of the total. Silence can be the baseline here, because this WavLM normalises frame by frame; one that "
+        "normalises over the whole clip is asked from noise. Rightly named test clips, all digits alike. In tables and pictures "
+        "a frame stands for the 20 ms around its middle.",
         asks="Do the frames' shares add up?",
-        answer=f"in {inside} of {len(table)} clips the mean sum of {REPEATS} seeds meets the total within its 95 % "
-        f"interval; it is off by {share.mean:.1%} [{share.low:.1%}, {share.high:.1%}] of the total.",
+        answer=f"On average: in {inside} of {len(table)} clips the mean sum of {REPEATS} seeds meets the total within its 95 % "
+        f"interval, whose half is {(width / table['total'].abs()).median():.0%} of the total (median). It lies above the total "
+        f"in {above} clips: all have the same random points and err alike. One seed alone is off by "
+        f"{table['gap_of_one'].median():.0%} of the total (median).",
         tables={"sums": table, **tables}, pictures=pictures,
     )  # fmt: skip
 
@@ -106,22 +113,26 @@ def published_section(run: Run) -> Section:
         rows.append(
             {
                 "clip": clip.path.stem, "frames": ours.values.size, "total": ours.total, "sum": ours.values.sum(),
-                "published_sum": theirs.values.sum(), "rank_correlation": _by_rank(ours.values, theirs.values),
+                "published_sum": theirs.values.sum(), "gap": ours.gap,
+                "published_gap": abs(theirs.values.sum() - ours.total) / abs(ours.total),
+                "rank_correlation": _by_rank(ours.values, theirs.values),
                 "top_shared": len(best[0] & best[1]) / len(best[0]),
             }
         )  # fmt: skip
     table: Any = pd.DataFrame(rows)
-    missed = mean_interval(np.abs(table["published_sum"] - table["total"]) / table["total"].abs())
+    apart = signed_rank_p(table["published_gap"] - table["gap"]) if len(table) > 1 else np.nan
     agrees = mean_interval(table["rank_correlation"])
     return Section(
         "published", "The published form",
         "The study that made GradientSHAP for WavLM known takes Gaussian noise with the clip's mean and deviation as "
         "references and multiplies the gradient by the input, not by the difference to the reference. Nothing then "
         "adds up, and where layers are normalised a gradient has hardly any part along the input. Here "
-        "both are asked about the same frames.",
+        "both are asked about the same frames, with one seed and at the same cost.",
         asks="What does gradient x input miss?",
-        answer=f"its sum is off by {missed.mean:.0%} [{missed.low:.0%}, {missed.high:.0%}] of the total; its frames "
-        f"correlate with GradientSHAP's by rank at {agrees.mean:.2f} [{agrees.low:.2f}, {agrees.high:.2f}].",
+        answer=f"The total: its sum is off by {table['published_gap'].median():.0%} (median; at most "
+        f"{table['published_gap'].max():.0%}), that of GradientSHAP with as many points by {table['gap'].median():.0%} (at most "
+        f"{table['gap'].max():.0%}; paired test p = {apart:.2g}). "
+        f"Its frames correlate with GradientSHAP's by rank at {agrees.mean:.2f} [{agrees.low:.2f}, {agrees.high:.2f}].",
         tables={"clips": table},
     )  # fmt: skip
 
@@ -147,7 +158,7 @@ def neuron_section(run: Run) -> Section:
     labels = every.pivot_table(index="label", columns="neuron", values="sum")[top["neuron"].head(8)]
     bars = Bars(
         [str(name) for name in labels.columns], {str(label): row.to_numpy() for label, row in labels.iterrows()},
-        "mean share of the logit", f"neurons of layer {run.settings.layer}",
+        "mean share of the logit", f"neurons of layer {run.settings.layer}, by their numbers",
     )  # fmt: skip
     return Section(
         "neurons", f"Neurons of layer {run.settings.layer}",
@@ -155,9 +166,8 @@ def neuron_section(run: Run) -> Section:
         "silence and for the clip; over frames their mean, sum, maximum (with its sign) or norm. The table of neurons "
         "is sorted by the mean sum over clips.",
         asks="Does it matter how a neuron's frames are put together?",
-        answer="by absolute value, neurons rank by their sum as by their maximum at {:.2f} and as by their norm at {:.2f} "
-        "(mean rank "
-        "correlation over clips); sum and mean are the same but for a factor.".format(*other),
+        answer="Somewhat: the order of the neurons by the sum over frames correlates with that by the maximum at {:.2f}, with "
+        "that by the norm at {:.2f} (absolute values, mean over clips); sum and mean give the same order.".format(*other),
         tables={"top": top, "ways": ranks.reset_index(names="over_frames")},
         pictures={"top": Picture([bars], f"The eight neurons with the largest mean share, by digit. {DIGITS_CREDIT}", 1)},
     )  # fmt: skip
@@ -192,12 +202,23 @@ def check_section(run: Run) -> Section:
     return Section(
         "checks", "Is it true?",
         "Deletion and insertion of frames, completeness, and whether the map changes when the model forgets what it has learnt "
-        "(parameter randomisation: the rank correlation with the map of a model with shuffled weights; near 0 is best), beside a "
-        "random map and the loudness of each frame.",
+        "(parameter randomisation: the rank correlation with the map of a model with shuffled weights; near 0 is best). "
+        "GradientSHAP, its published form, integrated gradients and saliency, beside a random map and the loudness of each "
+        "frame. Differences are means over the same clips with their 95 % intervals; a control counts as beaten where Wilcoxon's "
+        "paired test, corrected over the methods (Holm), has p below 0.05.\n\n"
+        + "\n\n".join(found.verdict(metric) for metric in found.metrics if found.ranked(metric)),
         asks="Does GradientSHAP beat chance and loudness?",
-        answer="; ".join(_against_controls(row) for row in rows) + ".",
+        answer=f"{_beaten(rows, 'random', 'Chance')} {_beaten(rows, 'loudness', 'Loudness')} "
+        + "; ".join(_against_controls(row) for row in rows) + ".",
         tables={"summary": table}, pictures=pictures,
     )  # fmt: skip
+
+
+def _beaten(rows: list[Any], control: str, name: str) -> str:
+    """In which experiments a control is beaten for certain."""
+    signs = {"higher": 1, "lower": -1}
+    won = [r["metric"] for r in rows if r[f"p_{control}"] < LEVEL and signs[r["better"]] * r[f"minus_{control}"] > 0]
+    return f"{name}: {'yes' if len(won) == len(rows) else 'in ' + ', '.join(won) + ' only' if won else 'not shown'}."
 
 
 def _against_controls(row: Any) -> str:
@@ -223,7 +244,8 @@ def emotion_section(run: Run) -> Section:
         f"begins with what the digits have taught and learns for {run.settings.emotion_epochs} epochs. The linear "
         "classifier's figure is from leaving one speaker out, with more to learn from.",
         asks="Does it hear emotion in new voices?",
-        answer=f"accuracy {table['accuracy'].mean():.3f} and recall {table['recall'].mean():.3f}, means over {len(table)} pairs "
+        answer=f"{'Better' if table['accuracy'].mean() > LINEAR['emotion'] else 'No better'} than a linear classifier: accuracy "
+        f"{table['accuracy'].mean():.3f} and recall {table['recall'].mean():.3f}, means over {len(table)} pairs "
         f"({table['accuracy'].min():.2f} to {table['accuracy'].max():.2f}); linear {LINEAR['emotion']:.2f}.",
         tables={"pairs": table},
     )  # fmt: skip
@@ -231,10 +253,11 @@ def emotion_section(run: Run) -> Section:
 
 def phone_section(run: Run) -> Section:
     """Phones: which of them carry the emotion."""
-    rows = []
+    rows, heard = [], []
     for pair in run.pairs:
         classifier, clips = run.emotion_model(pair), [clip for who in pair for clip in run.emotions[who]]
         right, _ = accuracy(classifier, clips)
+        heard.extend(right)
         hits = [clip for clip, hit in zip(clips, right, strict=True) if hit]
         for clip in spread(hits, max(1, run.settings.clips // len(run.pairs))):
             cut = Words(run.phones, stage=stage_of_sound(classifier))
@@ -255,10 +278,11 @@ def phone_section(run: Run) -> Section:
     return Section(
         "phones", "Phones",
         "Which phones carry the emotion? Shares of the hand-labelled phones of each rightly named clip of a speaker "
-        "who was left out; a remark on how a phone was spoken goes on with it; what lies between phones is a pause. A "
-        f"kind's part of the sum of absolute shares, beside its part of the time. {EMOTION_CREDIT}",
+        "who was left out. A remark in the labels on how a phone was spoken (voiceless, nasal) counts with that phone; what lies "
+        f"between phones is a pause. The models are right in {np.mean(heard):.0%} of clips only: what is true of them need not "
+        f"be true of emotion. A kind's part of the sum of absolute shares, beside its part of the time. {EMOTION_CREDIT}",
         asks="Do vowels carry the emotion?",
-        answer="; ".join(
+        answer=_of_vowels(kinds) + "; ".join(
             f"{row['kind']}s have {row['share']:.0%} of the sum of |shares| in {row['time']:.0%} of the time, "
             f"{row['difference']:+.0%} [{row['low']:.0%}, {row['high']:.0%}]"
             for row in kinds.to_dict("records")
@@ -266,6 +290,16 @@ def phone_section(run: Run) -> Section:
         + f" ({every['clip'].nunique()} clips).",
         tables={"kinds": kinds, "phones": every.drop(columns=["total"])},
         pictures={"kinds": Picture([picture], f"{PHONES_CAPTION} {EMOTION_CREDIT}", 1)},
+    )  # fmt: skip
+
+
+def _of_vowels(kinds: Any) -> str:
+    """Whether vowels have more of the shares than of the time, for certain."""
+    rows = kinds[kinds["kind"] == "vowel"].to_dict("records")
+    if not rows:
+        return ""
+    return "More than their time: " if rows[0]["low"] > 0 else "Less than their time: " if rows[0]["high"] < 0 else (
+        "No more than their time, as far as can be seen: "
     )  # fmt: skip
 
 
