@@ -22,7 +22,7 @@ from torch import Tensor
 from earwitness.audio import Audio
 from earwitness.classifiers import Classifier
 from earwitness.classifiers.base import evaluating
-from earwitness.errors import EarwitnessError
+from earwitness.errors import EarwitnessError, ModelError
 from earwitness.fingerprints import fingerprint
 from earwitness.studies.finished_parts import Finished
 from earwitness.studies.own_lab.material import Taken
@@ -123,12 +123,14 @@ class Listener:
         """What the model says, or the reason why it says nothing; a machine without memory is no property of the clip."""
         try:
             return self._answer(samples, label)
-        except torch.OutOfMemoryError:
-            raise
+        except (ModelError, RuntimeError) as error:
+            if isinstance(error, torch.OutOfMemoryError) or isinstance(
+                error.__cause__, torch.OutOfMemoryError | MemoryError
+            ):
+                raise
+            return {"reason": f"{FAILED}{error}"}
         except EarwitnessError as error:
             return {"reason": str(error)}
-        except RuntimeError as error:  # torch's, of a network that cannot take so short a clip
-            return {"reason": f"{FAILED}{error}"}
 
     def _answer(self, samples: Tensor, label: str) -> dict[str, Any]:
         with evaluating(self.classifier), torch.no_grad():

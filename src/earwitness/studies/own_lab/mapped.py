@@ -175,7 +175,6 @@ def grids_and_designs(run: Run) -> Section:
     )
     at, rule = chosen(equal)
     most = runs[sides[cells], max(s.designs)]
-    ratio = table["stderr"] / table["scatter"]
     answer = (
         f"{sized(equal, at)} ({rule}): rank stability {equal['rank_stability'][at]:.3f} for {equal['evaluations'][at]:,} "
         f"evaluations. With {max(s.designs)} designs each: {_most(table)}."
@@ -185,8 +184,7 @@ def grids_and_designs(run: Run) -> Section:
     return Section(
         "grids", "Grids and designs",
         f"One clip, {run.clip(place).name}, every grid with every number of designs, {s.repeats} times with other masks. A map "
-        f"costs designs x (cells + 1) evaluations. The standard error that a map reports is {ratio.min():.2f} to "
-        f"{ratio.max():.2f} times the scatter over the seeds. At one cost for all, a grid counts as known from a rank "
+        f"costs designs x (cells + 1) evaluations. {_reported(table)}At one cost for all, a grid counts as known from a rank "
         f"stability of {STABLE:g} on; of those the finest is chosen, and the most stable where none is. The published form of "
         "the method (Fel and others 2021) stands beside ours at the same cost. Both are ranked by how near they come to the "
         "mean of the maps with the most designs. That mean is made of other masks than either, but by our estimator, and of "
@@ -201,6 +199,14 @@ def grids_and_designs(run: Run) -> Section:
             "curves": Picture(_curves(table, s.designs), "Error and rank stability over the number of designs."),
         },
     )  # fmt: skip
+
+
+def _reported(table: Any) -> str:
+    """How the standard error of the maps compares with their scatter; nothing where no map scatters."""
+    some = table[table["scatter"] > 0]
+    ratio = some["stderr"] / some["scatter"]
+    words = f"The standard error that a map reports is {ratio.min():.2f} to {ratio.max():.2f} times the scatter over the seeds. "
+    return words if len(some) else ""
 
 
 def _cells(run: Run, place: int, side: int) -> tuple[int, ...]:
