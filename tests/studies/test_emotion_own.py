@@ -94,6 +94,8 @@ def test_what_is_no_checkpoint(network, tmp_path):
     refused("no ResNet18 with torchvision's names.*encoder.weight")
     torch.save(theirs(network), tmp_path / "c.pt")
     refused("tells 3 classes apart and the label map names 4", classes=4)
+    torch.save({**theirs(network), "attention.query.weight": torch.ones(3, 64)}, tmp_path / "c.pt")
+    refused("no ResNet18 with torchvision's names.*attention.query.weight")
     state = theirs(network)
     del state["resnet.layer3.0.conv1.weight"]
     torch.save(state, tmp_path / "c.pt")
@@ -209,7 +211,8 @@ def test_recordings_in_class_folders_and_a_model_of_earwitness(few, tmp_path):
         sound.save(tmp_path / "clips" / label / f"{number}.flac")
     done = study("--data", tmp_path / "clips", "--model", tmp_path / "model", "--out", tmp_path / "out")
     assert done.exit_code == 0, (done.output, done.exception)
-    assert "`model`, about 4 recordings" in (tmp_path / "out" / "README.md").read_text()
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert "`model`, about 4 recordings" in page and "never heard the speaker" not in page
     assert contenders.last_layer(network) == "features.4"
     waveform = ew.Classifier(torch.nn.Linear(2000, 2), ew.Waveform(8000), ["high", "low"], 0.25)
     with pytest.raises(ew.UsageError, match="this model takes samples"):
@@ -229,4 +232,10 @@ def test_what_cannot_be_asked(network, tmp_path):
     bare = study("--data", tmp_path / "empty", "--model", tmp_path / "bare.pt", "--out", tmp_path / "out")
     assert bare.exit_code == 2 and "has no front end for recordings" in bare.stderr
     nowhere = study("--data", tmp_path / "empty", "--out", tmp_path / "out")
+    (data / "label_map.json").unlink()
+    unnamed = study("--data", data, "--model", tmp_path / "bare.pt", "--out", tmp_path / "out")
+    assert unnamed.exit_code == 3 and "put label_map.json beside y_test.npy" in unnamed.stderr
+    (data / "y_test.npy").write_bytes(b"")
+    torn = study("--data", data, "--model", tmp_path / "model", "--out", tmp_path / "out")
+    assert torn.exit_code == 3 and "cannot read" in torn.stderr and "y_test.npy" in torn.stderr
     assert nowhere.exit_code == 3 and "there is no emotion/emodb_2s or emotion/nemo" in nowhere.stderr

@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -71,23 +71,20 @@ def read_resnet(path: Path, classes: int) -> ResNet18:
 def in_our_names(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Weights by the names of `ResNet18`; `ModelError` where they are not those of a ResNet18."""
     found: dict[str, Tensor] = {}
-    for name, values in state.items():
-        known = PART.search(name)
-        if known:
-            place = known[1].replace("downsample", "shortcut")
-            found[place if place.startswith("layer") else place.replace("conv1", "stem.0").replace("bn1", "stem.1")] = (
-                values
-            )
-        elif values.ndim == 2:
-            found |= {
-                "head.1.weight": values,
-                "head.1.bias": state.get(name.replace("weight", "bias"), torch.zeros(len(values))),
-            }
-    missing = [name for name in ("stem.0.weight", "head.1.weight") if name not in found]
-    if missing:
+    rest = dict(state)
+    for name in [name for name in state if PART.search(name)]:
+        place = cast(re.Match, PART.search(name))[1].replace("downsample", "shortcut")
+        plain = place if place.startswith("layer") else place.replace("conv1", "stem.0").replace("bn1", "stem.1")
+        found[plain] = rest.pop(name)
+    matrices = [name for name, values in rest.items() if values.ndim == 2 and name.endswith("weight")]
+    if len(matrices) == 1:
+        weight = rest.pop(matrices[0])
+        bias = rest.pop(matrices[0].removesuffix("weight") + "bias", torch.zeros(len(weight)))
+        found |= {"head.1.weight": weight, "head.1.bias": bias}
+    if rest or "stem.0.weight" not in found or "head.1.weight" not in found:
         raise ModelError(
             f"{path.name} holds no ResNet18 with torchvision's names (resnet.conv1, resnet.layer1.0.conv1, ..., fc): it has "
-            f"{', '.join(list(state)[:4]) or 'nothing'}"
+            f"{', '.join([*rest, *state][:4]) or 'nothing'}"
         )
     return found
 

@@ -45,7 +45,7 @@ class EmotionRecipe:
     n_fft: int = 2048
     hop_length: int = 228
     seconds: float = 2.0
-    epochs: int = 60
+    epochs: int = 32
     batch: int = 32
     width: int = 32
     dropout: float = 0.3

@@ -63,6 +63,11 @@ def own_findings(run: Run, model: Path) -> OwnFindings:
         classifier = load_classifier(model, device="cpu")
         labels = labels or classifier.labels
     elif arrays:
+        if not labels:
+            raise InputError(
+                f"a checkpoint does not name its emotions: put label_map.json beside {ARRAYS[1]}, "
+                'such as {"anger": 0, "fear": 1}'
+            )
         classifier = Classifier(read_resnet(checkpoint, len(labels)), None, labels).eval()
     else:
         raise UsageError(
@@ -144,7 +149,7 @@ def labels_at(folder: Path) -> tuple[str, ...]:
 def _array(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise InputError(f"cannot read {path}: {error}") from error
 
 
