@@ -1,6 +1,7 @@
 """The lab where there is little to say: one clip, no score that moves, a margin, a model that fails, labels not known."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,7 +64,7 @@ def test_a_score_that_does_not_move(tones, data):
 def test_a_margin_is_compared_by_its_sign(target, tones, data):
     run = run_of(tones, data, target=target)
     found = sobol_maps(run)
-    heard = found.tables["heard"].set_index("sound")
+    heard: Any = found.tables["heard"].set_index("sound")
     assert (heard["same"] == (heard["score"] > 0)).all()
     assert heard["same"]["kept"] == (run.clip(run.shown[0]).label == target.split()[0])
     assert f"a score above 0 in {int(heard['same']['kept'])} of 1 clips" in found.answer
@@ -91,14 +92,14 @@ def test_labels_that_are_not_known_are_neither_right_nor_a_label(tones, data):
     (data / "middle" / "x").rmdir()
     run = run_of(tones, data, target="high")
     assert sorted(clip.label for clip in run.material.clips) == ["", "", "high", "high"]
-    assert "1 labels" in what_there_is(run).answer
+    assert "1 label;" in what_there_is(run).answer
     assert {run.clip(place).label for place in run.shown} == {"high"}
     assert where_it_errs(run).tables["recall"]["recordings"].tolist() == [2]
 
 
 def test_one_clip_of_some_labels_is_said_to_be(tones, data):
     section = what_is_seen(run_of(tones, data))
-    assert "one clip of each of 1 labels (of 2)" in section.text and len(section.tables["resolution"]) == 1
+    assert "one clip of each of 1 of the 2 labels" in section.text and len(section.tables["resolution"]) == 1
 
 
 def truth(right, seconds):
@@ -143,7 +144,7 @@ def survey(error, tones, data, folder):
 
 
 def test_a_failure_of_the_model_is_told_with_the_recording_and_not_kept(tones, data, tmp_path):
-    found = survey(RuntimeError("kernel size"), tones, data, tmp_path / "kept")
+    found: Any = survey(RuntimeError("kernel size"), tones, data, tmp_path / "kept")
     assert (
         found["reason"].str.startswith("the model failed: ").all() and found["reason"].str.contains("kernel size").all()
     )

@@ -60,7 +60,7 @@ def test_what_a_network_for_images_sees(kind, model, tmp_path):
         replace(QUICK, clips=1), classifier, gather(genres(tmp_path / "data"), classifier.labels), tmp_path / "out"
     )
     section = what_is_seen(run)
-    (row,) = section.tables["resolution"].to_dict("records")
+    row = section.tables["resolution"].iloc[0]
     assert row["shape"] == "3 x 32 x 32" and row["filled_up"] == 0
     assert row["seconds_a_place"] == pytest.approx(0.5 / 32, rel=0.2)
     panel = section.pictures["classes"].panels[0]

@@ -35,6 +35,7 @@ def what_there_is(run: Run) -> Section:
     tables = {"labels": pd.DataFrame(rows)} | ({"left-out": left} if len(left) else {})
     tables |= {"done": changed.rename("recordings").reset_index()} if len(changed) else {}
     minutes, labels = survey["seconds"].sum() / 60, set(survey["label"]) - {""}
+    named = f"{len(labels)} label{'s' * (len(labels) != 1)}"
     silence = (survey["silence"] * survey["seconds"]).sum() / max(survey["seconds"].sum(), 1e-12)
     return Section(
         "recordings", "The recordings",
@@ -43,7 +44,7 @@ def what_there_is(run: Run) -> Section:
         + " ".join(run.material.notes),
         asks="What is in the recordings?",
         answer=f"{len(survey)} recordings, {minutes:.1f} minutes"
-        + (f", {len(labels)} labels" if run.material.labelled else ", without labels: nobody can say what is right")
+        + (f", {named}" if run.material.labelled else ", without labels: nobody can say what is right")
         + f"; {silence:.1%} of the time is digital silence. "
         + (f"{len(left)} are left out: the table says why." if len(left) else "None is left out."),
         tables=tables,
@@ -75,7 +76,9 @@ def what_is_seen(run: Run) -> Section:
         rows.append({"clip": title} | _resolution(frontend, x, axes, audio.duration))
     key = "label" if run.material.labelled else "said"
     count = run.heard[key].replace("", np.nan).nunique()
-    drawn = f"one clip of each of {len(places)} labels" + (f" (of {count})" if count > len(places) else "")
+    drawn = (
+        "one clip of each label" if count == len(places) else f"one clip of each of {len(places)} of the {count} labels"
+    )
     black = isinstance(run.classifier, BlackBox)
     return Section(
         "features", "What the network is given",
@@ -207,9 +210,9 @@ def _confusion(run: Run) -> pd.DataFrame:
 
 
 def _related(truth: Any, quantity: str) -> dict[str, Any]:
-    """The rank correlation of a quantity with being right; 0 where either is the same for all."""
+    """The rank correlation of a quantity with being right; 0 where either is the same for all, or for fewer than three clips."""
     values, right = truth[quantity].to_numpy(float), truth["right"].to_numpy(float)
-    varied = np.ptp(values) >= 1e-3 and np.ptp(right) > 0
+    varied = len(right) > 2 and np.ptp(values) >= 1e-3 and np.ptp(right) > 0
     correlation, p = map(float, stats.spearmanr(values, right)) if varied else (0.0, 1.0)
     return {
         "quantity": quantity,

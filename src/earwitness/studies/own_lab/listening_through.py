@@ -124,9 +124,7 @@ class Listener:
         try:
             return self._answer(samples, label)
         except (ModelError, RuntimeError) as error:
-            if isinstance(error, torch.OutOfMemoryError) or isinstance(
-                error.__cause__, torch.OutOfMemoryError | MemoryError
-            ):
+            if _full(error):
                 raise
             return {"reason": f"{FAILED}{error}"}
         except EarwitnessError as error:
@@ -155,7 +153,14 @@ def _rows(part: Sequence[Taken], row: Callable[[Taken], dict]) -> Iterator[dict]
         try:
             yield empty | row(clip)
         except EarwitnessError as error:
+            if _full(error):
+                raise
             yield empty | {"reason": str(error).replace(str(clip.path), clip.name)}
+
+
+def _full(error: Exception) -> bool:
+    """Whether the machine was out of memory, which says nothing of the recording."""
+    return any(isinstance(what, torch.OutOfMemoryError | MemoryError) for what in (error, error.__cause__))
 
 
 def _lasting(rows: pd.DataFrame) -> bool:

@@ -169,18 +169,11 @@ def grids_and_designs(run: Run) -> Section:
     runs = {(side, designs): _repeated(run, place, side, designs) for side in sides.values() for designs in s.designs}
     table: Any = pd.DataFrame(known_of(found) for found in runs.values())
     cells, middle = _cells(run, place, run.grid), run.method.designs
-    equal: Any = pd.DataFrame(
-        known_of(_repeated(run, place, side, max(2, equal_designs(middle, math.prod(cells), math.prod(shape)))))
-        for shape, side in sides.items()
-    )
-    at, rule = chosen(equal)
+    same_cost = {
+        side: max(2, equal_designs(middle, math.prod(cells), math.prod(shape))) for shape, side in sides.items()
+    }
+    equal: Any = pd.DataFrame(known_of(_repeated(run, place, *pair)) for pair in same_cost.items())
     most = runs[sides[cells], max(s.designs)]
-    answer = (
-        f"{sized(equal, at)} ({rule}): rank stability {equal['rank_stability'][at]:.3f} for {equal['evaluations'][at]:,} "
-        f"evaluations. With {max(s.designs)} designs each: {_most(table)}."
-    )
-    if not table["mean_index"].any():
-        answer = "The score of this clip does not move, whatever is taken away: there is nothing to choose by."
     return Section(
         "grids", "Grids and designs",
         f"One clip, {run.clip(place).name}, every grid with every number of designs, {s.repeats} times with other masks. A map "
@@ -190,7 +183,7 @@ def grids_and_designs(run: Run) -> Section:
         "mean of the maps with the most designs. That mean is made of other masks than either, but by our estimator, and of "
         "one clip: it may favour ours.",
         asks="Which grid, and how many designs?",
-        answer=answer,
+        answer=_choice(table, equal),
         tables={"runs": table, "equal-cost": equal, "published-form": _published_form(run, place, most)},
         pictures={
             "maps": Picture(
@@ -199,6 +192,17 @@ def grids_and_designs(run: Run) -> Section:
             "curves": Picture(_curves(table, s.designs), "Error and rank stability over the number of designs."),
         },
     )  # fmt: skip
+
+
+def _choice(table: Any, equal: Any) -> str:
+    """The grid that is chosen at one cost, and what grids with the most designs are worth."""
+    if not table["mean_index"].any():
+        return "The score of this clip does not move, whatever is taken away: there is nothing to choose by."
+    at, rule = chosen(equal)
+    return (
+        f"{sized(equal, at)} ({rule}): rank stability {equal['rank_stability'][at]:.3f} for {equal['evaluations'][at]:,} "
+        f"evaluations. With {table['designs'].max()} designs each: {_most(table)}."
+    )
 
 
 def _reported(table: Any) -> str:

@@ -116,11 +116,10 @@ def gather(
         found = tested
     else:
         notes.append(NOT_SAID)
-    given = sorted({getattr(item, "label", "") for item in found} - {""})
-    names = matched(given, labels, lenient=target is not None or known_only)
+    names = matched(sorted({_label(item) for item in found} - {""}), labels, target is not None or known_only)
     if known_only:
         lacking = [name for name, label in names.items() if not label]
-        found = [item for item in found if getattr(item, "label", "") not in lacking]
+        found = [item for item in found if _label(item) not in lacking]
         notes += [f"Left out: recordings of {', '.join(lacking)}, which the model lacks."] if lacking else []
     if not found:
         raise InputError(
@@ -173,6 +172,10 @@ def spread_evenly(items: Sequence[Any], count: int) -> list[Any]:
     return [items[place] for place in places]
 
 
+def _label(item: Any) -> str:
+    return getattr(item, "label", "")
+
+
 def _plain(label: str) -> str:
     return re.sub(r"[\s_-]+", "", label).lower()
 
@@ -197,7 +200,7 @@ def _tested(found: list[Any], model: Path) -> list[Any]:
 
 def _taken(item: Any, names: dict[str, str], seconds: float | None, sources: dict[Path, str]) -> Taken:
     path = Path(getattr(item, "path", item))
-    label, source = names.get(getattr(item, "label", ""), ""), sources.get(path, "")
+    label, source = names.get(_label(item), ""), sources.get(path, "")
     if isinstance(item, Mixture):
         return TakenMixture(path, label, seconds, source, item.event_path)
     return Taken(path, label, seconds, source)

@@ -34,8 +34,9 @@ def leaks_in_the_data(run: Run) -> Section:
     table: Any = leak_table(truth, QUANTITIES, run.settings.permutations, run.settings.seed)
     telling: Any = table[table["p"] < LEVEL / max(1, len(table))]
     names = ", ".join(f"{row['quantity']} {row['accuracy']:.0%}" for row in telling.to_dict("records"))
-    bars = Bars([str(name) for name in table["quantity"]], {"recordings": table["accuracy"], "labels shuffled": table["chance"]},
-                "accuracy", errors={"labels shuffled": _around(table)})  # fmt: skip
+    above = (table["accuracy"] - table["chance"]).to_numpy()
+    bars = Bars([str(name) for name in table["quantity"]], {"above chance": above}, "accuracy above chance",
+                errors={"above chance": _around(table)})  # fmt: skip
     constant = [name for name in QUANTITIES if name not in set(table["quantity"])]
     return Section(
         "leaks", "What tells the label without any model",
@@ -50,13 +51,14 @@ def leaks_in_the_data(run: Run) -> Section:
         names
                 else f"None does better than shuffled labels for certain (p below {LEVEL:g} divided by {len(table)})."),
         tables={"quantities": table},
-        pictures={"quantities": Picture([bars], "Accuracy from a quantity alone; the bars of shuffled labels hold 95 % of them.",
-        1)},
+        pictures={"quantities": Picture([bars], "How much better a quantity alone tells the label than shuffled labels do; "
+                                        "in 95 % of the shuffles the difference is within the bar's interval.", 1)},
     )  # fmt: skip
 
 
 def _around(table: pd.DataFrame) -> np.ndarray:
-    return np.array([table["chance"] - table["low"], table["high"] - table["chance"]])
+    """`[2, n]`: from the difference to chance down to that to the highest of 95 %, and up to that to the lowest."""
+    return np.array([table["high"] - table["chance"], table["chance"] - table["low"]])
 
 
 def leaks_in_the_model(run: Run) -> Section:
