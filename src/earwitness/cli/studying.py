@@ -131,7 +131,7 @@ def lab_command(
     clips: Annotated[int | None, typer.Option(min=1, help="Recordings that are explained and shown.")] = None,
     target: Target = None, frontend: Frontend = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many recordings, evenly from all labels.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.0, help="Only so much of each, from its beginning.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.01, help="Only so much of each, from its beginning.")] = None,
     group: Annotated[str | None, typer.Option(help="Only this fold, split or group: what the model has not seen.")] = None,
     known_only: Annotated[bool, typer.Option("--known-only", help="Leave out recordings whose label the model lacks.")] = False,
     credit: Annotated[str, typer.Option(help="Credit of the recordings, for the captions.")] = "",
