@@ -168,7 +168,8 @@ def where_it_errs(run: Run) -> Section:
     tables |= {"published": beside} if len(beside) else {}
     return Section(
         "errors", "Errors",
-        f"Intervals are Wilson's, 95 %. Who always says the most frequent label is right in {most:.1%}. Recall is the share of "
+        "Intervals are Wilson's, 95 %, of as many independent clips as tell what these tell, where several are of one source. "
+        f"Who always says the most frequent label is right in {most:.1%}. Recall is the share of "
         f"a label's recordings that get it. {run.independence} Level and length: the rank correlation with being right, p of "
         "both tests corrected (Holm), and, for these, clips as independent; and the accuracy below the median and from it on."
         + _published_words(beside),
