@@ -175,8 +175,8 @@ def test_labels_are_matched_without_regard_to_case_and_blanks():
 
 
 def test_recordings_that_the_model_has_not_learnt_from(folders, tmp_path):
-    """A list beside the weights; a group that is asked for comes first."""
-    (tmp_path / "held-out.txt").write_text("0.wav\n2.wav\n")
+    """A list beside the weights, whatever the names end in; a group that is asked for comes first."""
+    (tmp_path / "held-out.txt").write_text("0.ogg\n2.wav\n")
     material = gather(folders, ("low", "high"), model=tmp_path)
     assert sorted(clip.name for clip in material.clips) == ["0.wav", "2.wav"] and "2 of 12" in material.notes[0]
     assert len(gather(folders, ("low", "high")).clips) == 12

@@ -139,6 +139,8 @@ def test_esc10_is_trained_without_its_held_out_fold(little_esc10, tmp_path):
     assert figures["mixtures_named"] in (0, 1) and 0 <= figures["accuracy"] <= 1
     card = (tmp_path / "README.md").read_text()
     assert f"`earwitness train esc10 --data {little_esc10} --out {tmp_path} --epochs 1 --held-out 2`" in card
+    apart = [clip.path.name for clip in recipes.esc10(little_esc10) if clip.group == "2"]
+    assert (tmp_path / "held-out.txt").read_text().splitlines() == apart
     assert "A set by Ann, CC BY." in card and "Five folds" not in card and "| mixtures | 1 |" in card
 
 

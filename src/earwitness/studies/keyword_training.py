@@ -32,12 +32,11 @@ from earwitness.frontends import LogMel
 from earwitness.frontends.extractors import ASTMel
 from earwitness.statistics import proportion_interval
 from earwitness.studies.event_training import answers
-from earwitness.studies.model_cards import Card, checkpoint_in, credit_of, data_hash, publish
+from earwitness.studies.model_cards import HELD_OUT, Card, checkpoint_in, credit_of, data_hash, publish
 from earwitness.training import History, Progress, Schedule, fit
 
 SAMPLE_RATE, PARTS = 16000, 4
-LEARNT, HELD_OUT = "learnt", "held out"
-LIST = "held-out.txt"  # beside the weights
+LEARNT, APART = "learnt", "held out"
 NOISE = "silence"  # the label of clips in which nobody speaks
 
 
@@ -73,7 +72,7 @@ def part_of(name: str) -> str:
     """The part that a clip is in, from its file's name: the speaker stands before "_nohash_", behind the last "_"."""
     before, nohash, _ = name.partition("_nohash_")
     who = before.rpartition("_")[2] if nohash else name
-    return LEARNT if int(hashlib.sha256(who.encode()).hexdigest(), 16) % PARTS else HELD_OUT
+    return LEARNT if int(hashlib.sha256(who.encode()).hexdigest(), 16) % PARTS else APART
 
 
 def train_ast(
@@ -88,7 +87,7 @@ def train_ast(
     started, recipe = time.monotonic(), KeywordRecipe()
     recipe = replace(recipe, epochs=epochs or recipe.epochs)
     clips = keyword_clips(data)
-    kept, held = ([clip for clip in clips if clip.group == part] for part in (LEARNT, HELD_OUT))
+    kept, held = ([clip for clip in clips if clip.group == part] for part in (LEARNT, APART))
     labels, content, checkpoint = sorted({clip.label for clip in clips}), data_hash(clips), checkpoint_in(out)
     if not held or {clip.label for clip in kept} != set(labels):
         raise InputError(
@@ -110,14 +109,14 @@ def train_ast(
         "accuracy": found.mean, "low": found.low, "high": found.high, "accuracy_of_a_linear_classifier": linear,
         "clips_tested": len(held), "clips_trained_on": len(kept),
     }  # fmt: skip
-    told = f"{len(clips)} recordings; not trained on, and tested on: {len(held)} of other speakers, `{LIST}`"
+    told = f"{len(clips)} recordings; not trained on, and tested on: {len(held)} of other speakers, `{HELD_OUT}`"
     summary = f"Tells {len(labels)} words apart: {', '.join(labels)}. A small AST. Recipe: `{recipe}`."
     publish(
         classifier,
         Path(out),
         Card("Speech Commands, a small AST", summary, command, told, seed, content, figures, (), credit_of(data)),
+        held,
     )
-    (Path(out) / LIST).write_text("".join(f"{clip.path.name}\n" for clip in held), encoding="utf-8")
     return figures | {"seconds": round(time.monotonic() - started, 1)}
 
 

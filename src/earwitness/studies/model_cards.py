@@ -17,6 +17,7 @@ from earwitness.classifiers import Classifier, save_classifier
 from earwitness.data.readers import Clip
 from earwitness.errors import InputError
 
+HELD_OUT = "held-out.txt"  # beside the weights: names of the recordings that a model has not learnt from
 OWN_USE = "For your own use: look up the licence of the recordings before you pass these weights on."
 
 
@@ -57,9 +58,14 @@ class Card:
         return "\n\n".join(section.strip() for section in sections) + "\n"
 
 
-def publish(classifier: Classifier, folder: Path, card: Card) -> None:
-    """Write a classifier with its card; a checkpoint of its training that lies there has done its work and goes."""
+def publish(classifier: Classifier, folder: Path, card: Card, held: Sequence[Clip] = ()) -> None:
+    """Write a classifier with its card; a checkpoint of its training that lies there has done its work and goes.
+
+    held: recordings that it has not learnt from; their file names go into `held-out.txt`.
+    """
     save_classifier(classifier, folder, card.text(classifier))
+    if held:
+        (folder / HELD_OUT).write_text("".join(f"{clip.path.name}\n" for clip in held), encoding="utf-8")
     checkpoint_in(folder).unlink(missing_ok=True)
 
 

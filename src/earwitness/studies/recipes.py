@@ -233,7 +233,8 @@ def train_clips(
     summary = f"Tells {len(labels)} sounds apart: {', '.join(labels)}. Recipe: `{recipe}`."
     told = f"{len(clips)} recordings; not trained on, and tested on: "
     told += "20 % of each label, by chance" if held_out is None else f"group {held_out}"
-    publish(classifier, Path(out), Card(title, summary, command, told, seed, content, figures, notes, credit))
+    listed = held if len({clip.path.stem for clip in clips}) == len(clips) else []  # a name has to say which
+    publish(classifier, Path(out), Card(title, summary, command, told, seed, content, figures, notes, credit), listed)
     return figures | {"seconds": round(time.monotonic() - started, 1)}
 
 

@@ -1,8 +1,9 @@
 """The recordings of the lab: which are taken, under which label of the model, and from which second to which.
 
 Labels of the data are matched with those of the model exactly, or else without regard to case, blanks, "_" and "-". Where a model
-was published with the list of the recordings that it was tested on (`held-out.txt`, file names), only these are taken. A column
-`source`, `speaker` or `freesound_id` of the table says which clips come from one source, and so are not independent.
+was published with the list of the recordings that it was tested on (`held-out.txt`, file names, whatever their ending), only
+these are taken. A column `source`, `speaker` or `freesound_id` of the table says which clips come from one source, and so are not
+independent.
 """
 
 import re
@@ -19,8 +20,8 @@ from earwitness.data.readers import Mixture
 from earwitness.errors import InputError, UsageError, unknown, whole
 from earwitness.questions.audio import SLACK
 from earwitness.studies.comparing_clips import clips_at
+from earwitness.studies.model_cards import HELD_OUT
 
-HELD_OUT = "held-out.txt"
 SOURCES = ("source", "speaker", "freesound_id")  # columns that say what a clip was taken from
 NOT_SAID = "Nobody has said which of these recordings the model has learnt from: accuracies may flatter."
 
@@ -190,12 +191,12 @@ def _of_group(found: list[Any], group: str) -> list[Any]:
 def _tested(found: list[Any], model: Path) -> list[Any]:
     """Those that the model's own list names; none where there is no list, or it names none of these."""
     try:
-        names = set((model / HELD_OUT).read_text(encoding="utf-8").split("\n")) - {""}
+        names = {Path(line).stem for line in (model / HELD_OUT).read_text(encoding="utf-8").splitlines() if line}
     except FileNotFoundError:
         return []
     except OSError as error:
         raise InputError(f"cannot read {model / HELD_OUT}: {error.strerror}") from error
-    return [item for item in found if Path(getattr(item, "path", item)).name in names]
+    return [item for item in found if Path(getattr(item, "path", item)).stem in names]
 
 
 def _taken(item: Any, names: dict[str, str], seconds: float | None, sources: dict[Path, str]) -> Taken:
