@@ -268,11 +268,12 @@ def control_section(found: Findings) -> Section:
 def nemo_section(found: Findings) -> Section:
     """The set that may not be shown: numbers alone."""
     tables = {regions: beyond_random(found.all, regions) for regions in (SCATTERED, SHIFTED)}
+    here = sum(len(s.test) for c, splits in found.run.corpora.items() if c.name == NEMO.name for s in splits[1:])
     beaten = {r: ", ".join(rows[rows["verdict"] == "better"]["explainer"]) or "none" for r, rows in tables.items()}
     return Section(
         "polish", "The notebook's own recordings",
         "The same on nEMO, of which the licence allows no pictures here: figures alone. The notebook learns from all of its "
-        f"4,481 clips, here are {sum(len(split.test) for split in found.run.corpora[NEMO][1:])}. Its split is random, so every "
+        f"4,481 clips, here are {here}. Its split is random, so every "
         "voice and many sentences are known. Published accuracies stand beside; there are none with speakers left out. "
         f"{found.credit}",
         asks="And on the notebook's own recordings?",
