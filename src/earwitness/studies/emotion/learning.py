@@ -73,7 +73,7 @@ def train_emotions(
 ) -> tuple[Classifier, History]:
     """Train a ResNet18 on clips of `recipe.seconds`. checkpoint, run, progress: as in `earwitness.training.fit`.
 
-    Cost: on 430 clips about 4 s an epoch on one core, with 32 channels.
+    Cost: on 350 clips about 5 s an epoch on one core of a busy machine, with 32 channels.
     """
     mel = recipe.mel()
     power = _powers(clips, mel)
