@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import earwitness as ew
 from earwitness.classifiers.zoo import ResNet18, SmallSpecCNN
 from earwitness.cli import app
+from earwitness.frontends.pictures import picture_in_words
 from earwitness.studies.emotion import QUICK, contenders
 from earwitness.studies.emotion.checkpoints import newest, read_resnet
 from earwitness.studies.emotion.own import features_at, labels_at
@@ -219,6 +220,40 @@ def test_recordings_in_class_folders_and_a_model_of_earwitness(few, tmp_path):
         contenders.taking_part(waveform, sound.window(0.0, 0.25), QUICK)
 
 
+def test_recordings_and_a_checkpoint_with_a_front_end_in_words(network, few, tmp_path):
+    """What cannot be read is left out and named; labels stand beside the checkpoint."""
+    torch.save(theirs(network), tmp_path / "c.pt")
+    (tmp_path / "label_map.json").write_text(json.dumps(LABELS))
+    words = "mel:sample_rate=8000,n_fft=256,hop_length=128,n_mels=20,ref=max,height=16,width=24,channels=1,duration=0.3"
+    classifier = ew.Classifier(network, picture_in_words(words), LABELS)
+    rows = [{"path": "torn.wav", "label": "fear"}]
+    (tmp_path / "torn.wav").write_bytes(b"RIFF")
+    for number in range(3):
+        sound = ew.Audio(0.1 * np.random.default_rng(number).standard_normal(2400), 8000)
+        sound.save(tmp_path / f"{number}.wav")
+        rows.append({"path": f"{number}.wav", "label": LABELS[int(classifier(sound.samples[None]).argmax())]})
+    pd.DataFrame(rows).to_csv(tmp_path / "metadata.csv", index=False)
+    given = ("--data", tmp_path, "--model", tmp_path / "c.pt", "--out", tmp_path / "out")
+    done = study(*given, "--frontend", words)
+    assert done.exit_code == 0, (done.output, done.exception)
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert "about 3 recordings" in page and "Left out:" in page and "torn.wav" in page
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "shards" / "finished").iterdir()}
+    assert made
+    study(*given, "--frontend", words)
+    assert made == {path: path.stat().st_mtime_ns for path in made}  # maps were read, not made again
+    bare = study(*given)
+    assert bare.exit_code == 2 and "has no front end for recordings" in bare.stderr
+    pd.DataFrame(rows[:1]).to_csv(tmp_path / "metadata.csv", index=False)
+    none = study(*given, "--frontend", words)
+    assert none.exit_code == 3 and "none of the 1 recordings" in none.stderr and "torn.wav" in none.stderr
+    alone = study("--data", tmp_path, "--frontend", words, "--out", tmp_path / "out")
+    assert alone.exit_code == 2 and "give --model too" in alone.stderr
+    write(tmp_path, np.zeros((3, 16, 24)), np.array([0, 1, 2]))
+    arrays = study(*given, "--frontend", words)
+    assert arrays.exit_code == 2 and "leave out --frontend" in arrays.stderr
+
+
 def test_what_cannot_be_asked(network, tmp_path):
     classifier = ew.Classifier(network, None, ["joy", "rage", "calm"])
     ew.save_classifier(classifier, tmp_path / "model", "# A card\n")
@@ -229,12 +264,10 @@ def test_what_cannot_be_asked(network, tmp_path):
     none = study("--data", data, "--model", tmp_path / "empty", "--out", tmp_path / "out")
     assert none.exit_code == 3 and "no checkpoint at" in none.stderr
     torch.save(theirs(network), tmp_path / "bare.pt")
-    bare = study("--data", tmp_path / "empty", "--model", tmp_path / "bare.pt", "--out", tmp_path / "out")
-    assert bare.exit_code == 2 and "has no front end for recordings" in bare.stderr
     nowhere = study("--data", tmp_path / "empty", "--out", tmp_path / "out")
     (data / "label_map.json").unlink()
     unnamed = study("--data", data, "--model", tmp_path / "bare.pt", "--out", tmp_path / "out")
-    assert unnamed.exit_code == 3 and "put label_map.json beside y_test.npy" in unnamed.stderr
+    assert unnamed.exit_code == 3 and "put label_map.json beside it" in unnamed.stderr
     (data / "y_test.npy").write_bytes(b"")
     torn = study("--data", data, "--model", tmp_path / "model", "--out", tmp_path / "out")
     assert torn.exit_code == 3 and "cannot read" in torn.stderr and "y_test.npy" in torn.stderr

@@ -103,6 +103,7 @@ def emotion_command(
         "own: X_test.npy, y_test.npy and label_map.json, class folders, or a metadata.csv.")] = None,
     model: Annotated[Path | None, typer.Option("--model", "-m", help="Ask this model: its folder, a checkpoint of a ResNet18 "
         "with torchvision's names, or a folder of these, of which the newest is taken.")] = None,
+    frontend: Frontend = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Clips of each emotion that are explained.")] = None,
 ) -> None:  # fmt: skip
     """Explanations of speech emotion, compared and verified. The same command goes on where it was stopped."""
@@ -112,8 +113,8 @@ def emotion_command(
 
         with nullcontext(None) if quiet else bar("explaining", errors) as advance:
             front, sections = emotion.from_words(
-                out, data, quick, seed or 0, model=model, limit=limit, jobs=jobs, say=lambda line: remark(line, quiet),
-                progress=advance, command=shlex.join(["earwitness", *sys.argv[1:]]),
+                out, data, quick, seed or 0, model=model, frontend=frontend, limit=limit, jobs=jobs,
+                say=lambda line: remark(line, quiet), progress=advance, command=shlex.join(["earwitness", *sys.argv[1:]]),
             )  # fmt: skip
             record = {"study": "emotion", "seed": seed or 0, "quick": quick, "out": str(out)}
             record |= {"model": None if model is None else str(model)}

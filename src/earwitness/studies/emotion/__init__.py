@@ -31,10 +31,13 @@ SUMMARY = (
 
 
 def from_words(
-    out: Path, data: Path | None, quick: bool, seed: int, *, model: Path | None, limit: int | None, jobs: int,
+    out: Path, data: Path | None, quick: bool, seed: int, *, model: Path | None, frontend: str | None,
+    limit: int | None, jobs: int,
     say: Callable[[str], None], progress: Callable[[int, int | None], None] | None, command: str,
 ) -> tuple[Page, Iterator[Section]]:  # fmt: skip
     """`earwitness study emotion` as a function: the page, and its sections as they come."""
+    if model is None and frontend is not None:
+        raise UsageError("--frontend is how a sound becomes the picture of a model of your own: give --model too")
     if data is None:
         raise UsageError("give the folder of the recordings, --data (or $EARWITNESS_DATA)")
     settings = replace(QUICK if quick else Settings(), seed=seed)
@@ -42,5 +45,5 @@ def from_words(
     run = Run(settings, out, data, say, jobs, progress)
     if model is None:
         return Page("Emotion: which explanation is true?", SUMMARY, command), chapters_of(run)
-    found = own_findings(run, model)
+    found = own_findings(run, model, frontend)
     return Page(f"Emotion: {model.name}", found.summary, command), own_sections(found)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from earwitness.classifiers import Classifier
 from earwitness.explanations import Explanation
+from earwitness.fingerprints import fingerprint
 from earwitness.questions import ask
 from earwitness.statistics import mean_interval
 from earwitness.studies.comparison import Comparison
@@ -23,6 +24,7 @@ from earwitness.studies.emotion.contenders import (
 )
 from earwitness.studies.emotion.judging import Trial
 from earwitness.studies.emotion.trials import Settings, sound_of
+from earwitness.studies.finished_parts import Finished
 from earwitness.studies.pages import Bars, Heat, Picture
 
 METHODS_SHOWN = tuple(NOTEBOOK)
@@ -33,15 +35,20 @@ SCALES = (
 )
 
 
-def side_by_side(trials: Sequence[Trial], settings: Settings, shown: int, credit: str) -> dict[str, Picture]:
-    """For each emotion a picture: a row for each of its first `shown` clips, the clip and the notebook's four maps."""
+def side_by_side(
+    trials: Sequence[Trial], settings: Settings, shown: int, credit: str, finished: Finished
+) -> dict[str, Picture]:
+    """For each emotion a picture: a row for each of its first `shown` clips, the clip and the notebook's four maps.
+
+    finished: where maps are kept, and read from.
+    """
     by_label: dict[str, list[tuple[Classifier, Any]]] = {}
     for trial in trials:
         for clip in trial.clips:
             by_label.setdefault(clip.label, []).append((trial.classifier, clip))
     pictures = {}
     for label, pairs in sorted(by_label.items())[: settings.drawn]:
-        rows = [row(classifier, clip, settings) for classifier, clip in pairs[:shown]]
+        rows = [row(classifier, clip, settings, finished) for classifier, clip in pairs[:shown]]
         names = [name for name in METHODS_SHOWN if all(name in maps for _, maps in rows)]
         panels = [panel for first, maps in rows for panel in (first, *(maps[name] for name in names))]
         caption = f"{label}: the clip, and the same clip by four methods. {SCALES} {credit}"
@@ -49,13 +56,14 @@ def side_by_side(trials: Sequence[Trial], settings: Settings, shown: int, credit
     return pictures
 
 
-def row(classifier: Classifier, clip: Any, settings: Settings) -> tuple[Heat, dict[str, Heat]]:
+def row(classifier: Classifier, clip: Any, settings: Settings, finished: Finished) -> tuple[Heat, dict[str, Heat]]:
     """What the network takes of a clip, and the notebook's maps of it by their names."""
     sound = sound_of(classifier, clip)
     question = ask(classifier, sound, pixels())
     frequency, time = question.axes
     methods = taking_part(classifier, sound, settings)
-    found = {name: methods[name](question) for name in METHODS_SHOWN if name in methods}
+    about = fingerprint((classifier, question.x))
+    found = {name: finished.explained(question, methods[name], about) for name in METHODS_SHOWN if name in methods}
     said = cast(Any, next(iter(found.values())).prediction)
     level = question.x.reshape(-1, frequency.size, time.size)[0].cpu().numpy()
     first = Heat(level, (frequency, time), f"{said.label}, {said.probability:.2f}")

@@ -25,6 +25,7 @@ from earwitness.studies.emotion.contenders import (
 from earwitness.studies.emotion.drawing import drop_picture, efficiency_picture, side_by_side
 from earwitness.studies.emotion.judging import Trial, beyond_random, chosen, judged_together, per_clip, per_emotion
 from earwitness.studies.emotion.trials import NEMO, Corpus, Run, figures_of, heard_rightly
+from earwitness.studies.finished_parts import Finished
 from earwitness.studies.pages import Section
 
 PUBLISHED_ACCURACIES = {
@@ -142,7 +143,8 @@ def _published() -> pd.DataFrame:
 
 def figure_section(found: Findings) -> Section:
     """Two clips of each emotion, by the notebook's four methods."""
-    pictures = side_by_side(found.trials, found.run.settings, SHOWN, found.credit)
+    kept = Finished(found.run.out / "shards" / "finished")
+    pictures = side_by_side(found.trials, found.run.settings, SHOWN, found.credit, kept)
     who = " by a model that had never heard the speaker" if found.unheard else ""
     return Section(
         "maps", "Two clips of each emotion",

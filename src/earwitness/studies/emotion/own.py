@@ -3,15 +3,17 @@
 | what | how it lies there |
 |---|---|
 | arrays | `X_test.npy` `[N, F, T]` or `[N, 1, F, T]`, `y_test.npy` `[N]`, and `label_map.json` or `.npy` |
-| recordings | one folder a class, or a `metadata.csv` with path and label |
+| recordings | one folder a class, or a `metadata.csv` with path and label; those that can't be read are left out and named |
 | a model | a folder of earwitness; a checkpoint of the notebook's network, or a folder of them, of which the newest is taken |
+
+A checkpoint has no labels and no front end: it needs a label map, beside the data or beside itself, and for recordings
+`--frontend`.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,7 @@ from torch import Tensor
 from earwitness.classifiers import Classifier, load_classifier
 from earwitness.data.readers import Clip
 from earwitness.errors import InputError, UsageError
+from earwitness.frontends.pictures import picture_in_words
 from earwitness.studies.comparing_clips import clips_at
 from earwitness.studies.emotion.checkpoints import newest, read_resnet
 from earwitness.studies.emotion.judging import Trial
@@ -51,32 +54,32 @@ class OwnFindings:
     summary: str
 
 
-def own_findings(run: Run, model: Path) -> OwnFindings:
+def own_findings(run: Run, model: Path, frontend: str | None = None) -> OwnFindings:
     """Read a model and the test set in the folder of the run's data.
 
-    Raises `InputError` for arrays and labels that do not fit together, `ModelError` for a model that cannot be read.
+    frontend: how a sound becomes the network's picture, in words, for a model that brings no front end.
+    Raises `InputError` for arrays and labels that do not fit together and where no recording can be read, `ModelError` for a
+    model that cannot be read, `UsageError` for a front end that is not wanted, or wanted and not given.
     """
     arrays = (run.data / ARRAYS[0]).is_file()
-    labels = labels_at(run.data) if arrays else ()
+    if arrays and frontend is not None:
+        raise UsageError(f"{ARRAYS[0]} holds what the network takes already: leave out --frontend")
     checkpoint = None if (model / "config.json").is_file() else newest(model)
     if checkpoint is None:
-        classifier = load_classifier(model, device="cpu")
-        labels = labels or classifier.labels
-    elif arrays:
-        if not labels:
-            raise InputError(
-                f"a checkpoint does not name its emotions: put label_map.json beside {ARRAYS[1]}, "
-                'such as {"anger": 0, "fear": 1}'
-            )
-        classifier = Classifier(read_resnet(checkpoint, len(labels)), None, labels).eval()
+        classifier = load_classifier(model, device="cpu", frontend=frontend)
     else:
-        raise UsageError(
-            f"{checkpoint.name} is a bare network: it has no front end for recordings. Give arrays "
-            f"({', '.join(ARRAYS)}, label_map.json), or a folder that `earwitness train` wrote"
-        )
-    clips: list[Any] = list(features_at(run.data, labels)) if arrays else recordings_at(run.data, classifier)
-    if arrays and classifier.frontend is not None:
+        classifier = _of_checkpoint(checkpoint, run.data, frontend)
+    if arrays:
+        labels = labels_at(run.data) or classifier.labels
+        clips, lost = list(features_at(run.data, labels)), []
         classifier = Classifier(classifier.network, None, classifier.labels, outputs=classifier.outputs).eval()
+    elif classifier.frontend is None:
+        raise UsageError(
+            f"{model.name} is a bare network: it has no front end for recordings. Say how a sound becomes its picture, "
+            f"--frontend mel:n_fft=2048,..., or give arrays ({', '.join(ARRAYS)}, label_map.json)"
+        )
+    else:
+        clips, lost = recordings_at(run.data, classifier)
     strange = sorted({clip.label for clip in clips} - set(classifier.labels))
     if strange:
         raise InputError(f"the model does not know {', '.join(strange)}: its labels are {', '.join(classifier.labels)}")
@@ -84,7 +87,19 @@ def own_findings(run: Run, model: Path) -> OwnFindings:
     hits = [clip for clip, hit in zip(clips, right, strict=True) if hit]
     found = Findings(run, "own", run.settings.clips, lambda: [Trial("own", classifier, hits)], _credit(run.data))
     read = f"the checkpoint `{checkpoint.name}`" if checkpoint else f"the model `{model.name}`"
-    return OwnFindings(found, figures, f"Asked: {read}, about {len(clips)} {'arrays' if arrays else 'recordings'}.")
+    summary = f"Asked: {read}, about {len(clips)} {'arrays' if arrays else 'recordings'}."
+    return OwnFindings(found, figures, "\n\n".join([summary, *lost]))
+
+
+def _of_checkpoint(path: Path, data: Path, frontend: str | None) -> Classifier:
+    """The notebook's network, with the labels that lie beside the data or beside it."""
+    labels = labels_at(data) or labels_at(path.parent)
+    if not labels:
+        raise InputError(
+            "a checkpoint does not name its emotions: put label_map.json beside it or beside the data, such as "
+            '{"anger": 0, "fear": 1}'
+        )
+    return Classifier(read_resnet(path, len(labels)), picture_in_words(frontend) if frontend else None, labels).eval()
 
 
 def own_sections(own: OwnFindings) -> Iterator[Section]:
@@ -99,13 +114,26 @@ def own_sections(own: OwnFindings) -> Iterator[Section]:
     yield from sections_about(own.findings)
 
 
-def recordings_at(folder: Path, classifier: Classifier) -> list[Clip]:
-    """Labelled recordings, brought to the length that the model takes. `InputError` where there are none."""
+def recordings_at(folder: Path, classifier: Classifier) -> tuple[list[Clip], list[str]]:
+    """Labelled recordings, brought to the length that the model takes, and a line for each that can't be read.
+
+    Raises `InputError` where none can.
+    """
     found = [clip for clip in clips_at(folder) if isinstance(clip, Clip)]
     if not found:
         raise InputError(f"{folder} holds neither {' and '.join(ARRAYS)} nor recordings with labels")
-    seconds = classifier.duration
-    return found if seconds is None else [Utterance(clip.path, clip.label, clip.group, seconds) for clip in found]
+    seconds, good, lost = classifier.duration, [], []
+    for clip in found:
+        whole = clip if seconds is None else Utterance(clip.path, clip.label, clip.group, seconds)
+        try:
+            whole.load(classifier.sample_rate)
+        except InputError as error:
+            lost.append(f"Left out: {error}")
+        else:
+            good.append(whole)
+    if not good:
+        raise InputError(f"none of the {len(found)} recordings in {folder} can be read. {lost[0]}")
+    return good, lost
 
 
 def features_at(folder: Path, labels: tuple[str, ...]) -> Iterator[Given]:
