@@ -127,7 +127,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(clips, tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
-    assert process.returncode == 130 and said == "interrupted\n"
+    assert process.returncode == 130 and said == "interrupted: the same command goes on from here\n"
     assert run(clips, tmp_path).exit_code == 0
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 import earwitness as ew
 from earwitness.checks import check_components, check_question
 from earwitness.cli import app
+from earwitness.frontends import ASTMel
 
 RATE = 16000
 
@@ -127,8 +129,12 @@ def test_models_that_cannot_be_wrapped(home, tmp_path, monkeypatch, models, save
     with pytest.raises(ew.ModelError, match="a bert model classifies neither sound nor pictures"):
         ew.hugging_face(tmp_path / "bert")
     hf.ASTForAudioClassification(models["ast"][1]).save_pretrained(tmp_path / "deaf")
-    with pytest.raises(ew.ModelError, match=r"no preprocessor_config.json .* frontend=ew.Waveform"):
+    with pytest.raises(ew.ModelError, match=r"no preprocessor_config.json .* frontend=ew.Waveform") as told:
         ew.hugging_face(tmp_path / "deaf")
+    advice = re.search(r"\{.*?\}", str(told.value))[0]
+    assert json.loads(advice)["feature_extractor_type"] == "ASTFeatureExtractor"
+    (tmp_path / "deaf" / "preprocessor_config.json").write_text(advice)
+    assert isinstance(ew.hugging_face(tmp_path / "deaf").frontend, ASTMel)
     saved(home / "vit", *models["vit"])
     with pytest.raises(ew.UsageError, match=r"a vit model looks at pictures: say how a sound becomes one"):
         ew.hugging_face(home / "vit")

@@ -280,10 +280,12 @@ def _extractor(source: str, config: Any) -> Any:
         return transformers.AutoFeatureExtractor.from_pretrained(source, trust_remote_code=False)
     except Exception as error:  # whatever a foreign file makes transformers raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        known = transformers.models.auto.feature_extraction_auto.FEATURE_EXTRACTOR_MAPPING_NAMES
+        kind = known.get(config.model_type) or "Wav2Vec2FeatureExtractor"
         raise ModelError(
             f"the model {source!r} has no preprocessor_config.json that can be read ({reason}), so nobody knows what "
-            "it eats: put it there, or say it, ew.hugging_face(.., frontend=ew.Waveform(16000, standardise=True)) or "
-            "another front end"
+            f'it eats: put one there, such as {{"feature_extractor_type": "{kind}", "sampling_rate": 16000}}, or say it in '
+            "Python, ew.hugging_face(.., frontend=ew.Waveform(16000, standardise=True)) or another front end"
         ) from error
 
 

@@ -219,7 +219,7 @@ def compare_command(
     quiet: Quiet = False,
 ) -> None:
     """Compare methods over a data set by metrics, beside controls. The same command again goes on where it was stopped."""
-    with telling():
+    with telling(resumes=True):
         from earwitness.progress_bars import bar
         from earwitness.reports.folders import write_folder
         from earwitness.studies import comparing_words as words
@@ -260,7 +260,7 @@ def train_command(
     quiet: Quiet = False,
 ) -> None:
     """Train a small classifier. A run that was stopped goes on where it was when the same command is given again."""
-    with telling():
+    with telling(resumes=True):
         from earwitness.progress_bars import bar
         from earwitness.studies.recipes import train
 

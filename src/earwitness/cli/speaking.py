@@ -55,15 +55,18 @@ COMPONENTS_HELP = (
 
 
 @contextmanager
-def telling() -> Iterator[None]:
-    """Errors as one message on stderr and an exit code, never as a traceback."""
+def telling(resumes: bool = False) -> Iterator[None]:
+    """Errors as one message on stderr and an exit code, never as a traceback.
+
+    resumes: whether the command, given again, goes on where it was stopped.
+    """
     try:
         yield
     except EarwitnessError as error:
         errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt as interrupt:
-        errors.print("interrupted")
+        errors.print("interrupted: the same command goes on from here" if resumes else "interrupted")
         raise typer.Exit(130) from interrupt
     except BrokenPipeError as error:  # the reader of our output went away
         sys.stderr.close()

@@ -58,7 +58,7 @@ def truth_command(
     data: Annotated[Path | None, typer.Option(envvar="EARWITNESS_DATA", help="The folder of the recordings.")] = None,
 ) -> None:  # fmt: skip
     """All methods on clips whose true cause is known, since it was planted. The same command goes on where it was stopped."""
-    with telling():
+    with telling(resumes=True):
         from earwitness.progress_bars import bar
         from earwitness.studies import truth
 
@@ -82,7 +82,7 @@ def wavlm_command(
     layer: Annotated[int | None, typer.Option(min=0, help="A transformer layer, from 0, whose neurons are explained.")] = None,
 ) -> None:  # fmt: skip
     """GradientSHAP for WavLM: frames and neurons of spoken words, checked. The same command goes on where it was stopped."""
-    with telling():
+    with telling(resumes=True):
         from earwitness.progress_bars import bar
         from earwitness.studies import wavlm
 
@@ -107,7 +107,7 @@ def emotion_command(
     limit: Annotated[int | None, typer.Option(min=1, help="Clips of each emotion that are explained.")] = None,
 ) -> None:  # fmt: skip
     """Explanations of speech emotion, compared and verified. The same command goes on where it was stopped."""
-    with telling():
+    with telling(resumes=True):
         from earwitness.progress_bars import bar
         from earwitness.studies import emotion
 
@@ -139,7 +139,7 @@ def lab_command(
     sounds: Annotated[bool, typer.Option("--sounds", help="Write what is kept and removed as WAV; look up the licence.")] = False,
 ) -> None:  # fmt: skip
     """The Sobol lab on recordings and a model of your own. The same command goes on where it was stopped."""
-    with telling():
+    with telling(resumes=True):
         from earwitness.progress_bars import bar
         from earwitness.studies import own_lab
 
