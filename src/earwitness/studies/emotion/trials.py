@@ -40,7 +40,7 @@ class Settings:
     """
 
     seed: int = 0
-    epochs: int = 32
+    epochs: int = 40
     splits: int | None = None
     training: int | None = None
     width: int = 32
