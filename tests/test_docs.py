@@ -55,6 +55,11 @@ def test_the_page_on_music_genre_can_be_walked(project: Path) -> None:
     assert {"kept.wav", "why.png", "verdict", "my-vgg"} <= {path.name for path in project.iterdir()}
 
 
+def test_the_page_on_the_speech_studies_can_be_walked(project: Path) -> None:
+    walk(ROOT / "docs" / "speech-studies.md")
+    assert "about 16 arrays" in (project / "emotion" / "README.md").read_text(encoding="utf-8")
+
+
 def test_the_tour_can_be_walked(project: Path) -> None:
     walk(ROOT / "docs" / "tour.md")
     made = {"scene.wav", "cause.wav", "why.png", "kept.wav", "removed.wav", "why.npz", "why.json"}

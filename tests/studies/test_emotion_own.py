@@ -50,10 +50,11 @@ def theirs(network, fc="resnet.fc.1"):
         ("bare.pt", lambda state: state),
         ("inside.pth", lambda state: {"epoch": 3, "model_state_dict": state, "optimizer": {}}),
         ("parallel.pt", lambda state: {f"module.{key}": values for key, values in state.items()}),
+        ("ours.pt", None),
     ],
 )
 def test_a_checkpoint_answers_as_the_network_that_it_came_from(network, tmp_path, name, wrap):
-    torch.save(wrap(theirs(network)), tmp_path / name)
+    torch.save(network.state_dict() if wrap is None else wrap(theirs(network)), tmp_path / name)
     x = torch.randn(4, 1, 32, 36)
     with torch.no_grad():
         torch.testing.assert_close(read_resnet(tmp_path / name, 3)(x), network(x), atol=1e-6, rtol=0)

@@ -63,7 +63,9 @@ def _section_text(section: Section) -> list[str]:
     if section.answer:
         parts.append(f"*{section.asks}* **{section.answer}**")
     parts.append(section.text)
-    parts += [f"![{p.caption}]({section.name}-{name}.png)\n\n*{p.caption}*" for name, p in section.pictures.items()]
+    for name, picture in section.pictures.items():
+        caption = picture.caption.strip()
+        parts.append(f"![{caption}]({section.name}-{name}.png)\n\n*{caption}*")
     for name, table in section.tables.items():
         link = f"[{section.name}-{name}.csv]({section.name}-{name}.csv)"
         parts.append(link if len(table) > MOST_ROWS else f"{markdown_table(table)}\n\n{link}")

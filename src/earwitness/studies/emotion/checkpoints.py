@@ -7,7 +7,8 @@
 | `layer2.0.downsample.0`, `.1` | `layer2.0.shortcut.0`, `.1` |
 | the one matrix, such as `fc.1.weight`, and its bias | `head.1.weight`, `head.1.bias` |
 
-A prefix (`resnet.`, `model.`, `module.`) is taken away, and weights that lie one level down, beside an optimiser, are found.
+Our own names are taken as they are. A prefix (`resnet.`, `model.`, `module.`) is taken away, and weights that lie one level down,
+beside an optimiser, are found.
 Source: the names of He et al.'s network in torchvision; toster3d/Audio-Emotion-Recognition (2025), `AudioResNet`.
 """
 
@@ -70,6 +71,8 @@ def read_resnet(path: Path, classes: int) -> ResNet18:
 
 def in_our_names(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Weights by the names of `ResNet18`; `ModelError` where they are not those of a ResNet18."""
+    if {"stem.0.weight", "head.1.weight"} <= set(state):
+        return dict(state)
     found: dict[str, Tensor] = {}
     rest = dict(state)
     for name in [name for name in state if PART.search(name)]:
