@@ -1,6 +1,7 @@
 """The study of emotion: the whole of it on a miniature, kill and resume, splits, carried maps, the notebook's form by hand."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -131,6 +132,22 @@ def test_clips_are_brought_to_their_length():
         len(longer.samples) == 8000 and not longer.samples[4000:].any() and "filled with 4000" in longer.provenance[-1]
     )
     np.testing.assert_array_equal(shorter.samples, sound.samples[:1600])
+
+
+def test_varied_clips_are_turned_around_and_stretched():
+    """Without stretching nothing is lost: the same powers, turned around. With it nothing is left empty or stands still."""
+    power = torch.rand(6, 1, 128, 20, generator=torch.Generator().manual_seed(0))
+    still, turns = learning._varied(power, replace(SMALL, stretch=0.0), np.random.default_rng(0)), []
+    for item, found in zip(power[:, 0], still[:, 0], strict=True):
+        both = [(up, on) for up in range(-5, 6) for on in range(20) if torch.equal(item.roll((up, on), (0, 1)), found)]
+        assert len(both) == 1
+        turns += both
+    assert min(len(set(amounts)) for amounts in zip(*turns, strict=True)) > 3
+    ramp = torch.arange(100.0).repeat(40, 1, 128, 1)
+    steps = learning._varied(ramp, SMALL, np.random.default_rng(2))[:, 0, 0].diff()
+    assert (steps != 0).float().mean() > 0.99
+    slopes = steps.median(-1).values  # one divided by the stretch
+    assert 1 / 1.15 <= float(slopes.min()) < 0.95 and 1.05 < float(slopes.max()) <= 1 / 0.85
 
 
 def test_statistics_are_those_of_the_training_clips(miniature, few):
