@@ -9,7 +9,7 @@ from earwitness.axes import Axis
 from earwitness.errors import InputError
 from earwitness.reports.charts import draw_picture
 from earwitness.reports.folders import MOST_ROWS, markdown_table, page_text, write_folder
-from earwitness.studies.pages import Bars, Curves, Heat, Page, Picture, Section
+from earwitness.studies.pages import Bars, Curves, Heat, Page, Picture, Ranks, Section
 
 PAGE = Page("A study", "What for.", "earwitness study none")
 TABLE = pd.DataFrame({"name": ["a|b", "c"], "value": [0.123456789, 2.0]})
@@ -36,6 +36,22 @@ class TestPictures:
         assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
         centres = np.array([bar.get_x() + bar.get_width() / 2 for bar in axes.patches]).reshape(2, 2)
         np.testing.assert_allclose(centres.mean(0), [0, 1])
+
+    def test_a_legend_covers_no_bar(self):
+        groups = {name: np.ones(7) for name in ("important", "random, scattered", "random, same shape")}
+        figure = draw_picture(Picture([Bars(list("abcdefg"), groups, "y")], ""))
+        figure.canvas.draw()
+        (axes,) = figure.axes
+        legend = axes.get_legend().get_window_extent()
+        assert not any(legend.overlaps(bar.get_window_extent()) for bar in axes.patches)
+
+    @pytest.mark.parametrize(
+        ("methods", "shown"), [(4, ["1", "2", "3", "4"]), (25, ["1", "5", "10", "15", "20", "25"])]
+    )
+    def test_many_ranks_are_numbered_in_fives(self, methods, shown):
+        names = [f"method {number}" for number in range(methods)]
+        (axes,) = draw_picture(Picture([Ranks(names, np.arange(1.0, methods + 1), 99.0, [])], "")).axes
+        assert [text.get_text() for text in axes.texts if text.get_text().isdigit()] == shown
 
     @pytest.mark.parametrize(("kind", "limits"), [("level", (-3, 2)), ("importance", (0, 3)), ("effect", (-3, 3))])
     def test_heat_is_the_numbers_in_the_colours_of_its_kind(self, kind, limits):

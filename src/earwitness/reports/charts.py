@@ -90,7 +90,9 @@ def _draw_bars(axes: Axes, panel: Bars) -> None:
     if len(panel.groups) > 4:  # more would cover the bars
         axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
     elif len(panel.groups) > 1:
-        axes.legend(fontsize="small")
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.11 * (len(panel.groups) + 0.5) * (high - low))  # room for the legend above the bars
+        axes.legend(fontsize="small", loc="upper left")
 
 
 def _draw_chance(axes: Axes, panel: Chance) -> None:
@@ -114,7 +116,8 @@ def _draw_ranks(axes: Axes, panel: Ranks) -> None:
     axes.hlines(0, 1, last, color="black", linewidth=1)
     for rank in range(1, last + 1):
         axes.vlines(rank, 0, 0.25, color="black", linewidth=1)
-        axes.text(rank, 0.4, str(rank), ha="center", va="bottom", fontsize="small")
+        if last <= 13 or rank == 1 or rank % 5 == 0:
+            axes.text(rank, 0.4, str(rank), ha="center", va="bottom", fontsize="small")
     if panel.critical <= last - 1:
         axes.errorbar(1 + panel.critical / 2, 1.6, xerr=panel.critical / 2, color="black", capsize=3, linewidth=1)
     start = 1 + (panel.critical if panel.critical <= last - 1 else 0)
