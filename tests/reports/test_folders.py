@@ -39,11 +39,12 @@ class TestPictures:
 
     def test_a_legend_covers_no_bar(self):
         groups = {name: np.ones(7) for name in ("important", "random, scattered", "random, same shape")}
-        figure = draw_picture(Picture([Bars(list("abcdefg"), groups, "y")], ""))
+        names = [f"emotion {letter}" for letter in "abcdefg"]  # tilted: the least room
+        figure = draw_picture(Picture([Bars(names, groups, "y", "title")] * 4, "", columns=2))
         figure.canvas.draw()
-        (axes,) = figure.axes
-        legend = axes.get_legend().get_window_extent()
-        assert not any(legend.overlaps(bar.get_window_extent()) for bar in axes.patches)
+        for axes in figure.axes:
+            legend = axes.get_legend().get_window_extent()
+            assert not any(legend.overlaps(bar.get_window_extent()) for bar in axes.patches)
 
     @pytest.mark.parametrize(
         ("methods", "shown"), [(4, ["1", "2", "3", "4"]), (25, ["1", "5", "10", "15", "20", "25"])]

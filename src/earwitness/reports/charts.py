@@ -91,7 +91,7 @@ def _draw_bars(axes: Axes, panel: Bars) -> None:
         axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
     elif len(panel.groups) > 1:
         low, high = axes.get_ylim()
-        axes.set_ylim(low, high + 0.11 * (len(panel.groups) + 0.5) * (high - low))  # room for the legend above the bars
+        axes.set_ylim(low, high + 0.14 * (len(panel.groups) + 0.5) * (high - low))  # room for the legend above the bars
         axes.legend(fontsize="small", loc="upper left")
 
 

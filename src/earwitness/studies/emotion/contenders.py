@@ -49,7 +49,12 @@ GRID = (8, 12)  # the notebook's rectangles for LIME: frequency x time
 SHARE = 0.2  # of the bins, that count as important
 FILL = "flat"
 LIME_NAME, CAM_NAME, LRP_NAME, SILENCE_NAME = "lime", "grad-cam", "notebook-lrp", "level-silence-map"
-NOTEBOOK = {LIME_NAME: "LIME", CAM_NAME: "Grad-CAM", LRP_NAME: "“LRP” (gradient x input)", SILENCE_NAME: "silence map"}
+NOTEBOOK = {
+    LIME_NAME: "LIME",
+    CAM_NAME: "Grad-CAM",
+    LRP_NAME: "“LRP” (gradient x input)",
+    SILENCE_NAME: "level silence map",
+}
 RANDOM_NAME, LOUDNESS_NAME = "random", "loudness"
 SCATTERED, SHIFTED, DROP, PUBLISHED = "scattered", "shifted", "drop", "notebook"
 LOGIT = " (logit)"

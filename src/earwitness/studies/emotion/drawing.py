@@ -104,9 +104,8 @@ def efficiency_picture(found: Comparison, regions: str | None, credit: str) -> P
         for kind, scores in known.items():
             groups[kind], errors[kind] = _means([scores[name].to_numpy() for name in names])
         bars = Bars(names, groups, "efficiency (probability)", errors=errors)
-        return Picture(
-            [bars], f"Mean over clips, with 95 % intervals; above 0 the map beats random regions. {credit}", 1
-        )
+        caption = "The notebook's methods and the controls: means over clips, with 95 % intervals; above 0 a map beats others."
+        return Picture([bars], f"{caption} {credit}", 1)
     labels = found.table.drop_duplicates("clip")["label"].to_numpy()
     scores = found.scores(regions)
     emotions, groups, errors = sorted(set(labels)), {}, {}
