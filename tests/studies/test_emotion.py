@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from earwitness.data.readers import Clip
 from earwitness.explainers import LIME, METHODS, GradCAM, LevelSilenceMap, Occlusion
 from earwitness.explanations import Explanation
 from earwitness.naming import kebab
-from earwitness.studies.emotion import contenders, learning, trials
+from earwitness.studies.emotion import contenders, learning, measured, trials
 from earwitness.studies.emotion.carried import Carried, enlarged
 from earwitness.studies.emotion.judging import Trial, beyond_random, chosen
 from earwitness.studies.emotion.learning import EmotionRecipe, train_emotions
@@ -282,6 +283,22 @@ def test_methods_against_random_regions_by_hand():
     assert table.loc["good", "p"] == pytest.approx(2 * 2 / 2**8) and table.loc["good", "verdict"] == "better"
     assert table.loc["good", "mean"] == pytest.approx(0.135) and table.loc["good", "above_0"] == 8
     assert table.loc["random", "verdict"] == "" and list(table.index) == ["good", "random"]
+
+
+def test_what_the_page_says_of_absent_emotions_and_of_loudness():
+    """Emotions without a clip are named; the control is, where it passes, with those that beat it by more than chance."""
+    clip = SimpleNamespace(label="fear")
+    trial = Trial("one", SimpleNamespace(labels=("anger", "fear", "joy")), [clip])
+    assert measured._unexplained(SimpleNamespace(trials=[trial])).endswith("named rightly: anger, joy.")
+    trial = Trial("one", SimpleNamespace(labels=("fear",)), [clip])
+    assert measured._unexplained(SimpleNamespace(trials=[trial])) == ""
+    rows = [("lime", 0.3, 0.01, 0.5), ("lrp", 0.2, 0.3, 0.4), ("gradient", -0.1, 0.01, 0.1)]
+    table = pd.DataFrame(rows, columns=["explainer", "minus_loudness", "p_loudness", "mean"]).assign(metric="shifted")
+    found = SimpleNamespace(all=SimpleNamespace(loudness="loudness", summary=lambda: table))
+    passed = pd.DataFrame({"verdict": ["better"], "mean": [0.2]}, index=["loudness"])
+    said = measured._beside_loudness(found, passed)
+    assert "loudness passes too (+0.20)" in said and said.endswith("Better than loudness: lime.")
+    assert measured._beside_loudness(found, passed.assign(verdict="")) == ""
 
 
 def test_every_method_takes_part():

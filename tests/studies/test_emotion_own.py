@@ -187,7 +187,7 @@ def test_arrays_and_a_folder_of_checkpoints(network, few, tmp_path):
     done = study("--data", data, "--model", tmp_path / "models", "--out", tmp_path / "out", "--json")
     assert done.exit_code == 0, (done.output, done.exception)
     page = (tmp_path / "out" / "README.md").read_text()
-    assert "`resnet_20250515_090117.pt`, about 12 arrays" in page
+    assert "`resnet_20250515_090117.pt`, about 12 arrays" in page and "clips are too few to tell" in page
     assert json.loads(done.stdout)["answers"]["accuracy"].startswith("1.000")
     clips = pd.read_csv(tmp_path / "out" / "emotions-clips.csv")
     assert set(clips["explainer"]) == {"lime", "notebook-lrp", "level-silence-map", "random"}

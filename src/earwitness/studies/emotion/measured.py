@@ -37,7 +37,6 @@ PUBLISHED_ACCURACIES = {
     "random forest on MFCC, the paper of nEMO": 0.8395,
 }
 SHOWN = 2  # clips of each emotion in a figure
-FEWEST = 6  # clips, with which Wilcoxon's test can come below 5 %
 
 
 @dataclass(eq=False)
@@ -279,7 +278,7 @@ def control_section(found: Findings) -> Section:
     counts = [sum(side.loc[names, "verdict"] == "better") for side in (first, second)]
     tops = [str(max(names, key=lambda name, m=side: m.loc[name, "mean"])) for side in (first, second)]
     held = "no" if changed else "yes" if any(counts) else "there is nothing to hold"
-    if found.clips < FEWEST:
+    if len(names) * 2.0 ** (1 - found.clips) >= LEVEL:  # Wilcoxon's smallest p, times Holm's factor
         held = f"{found.clips} clips are too few to tell"
     falls: dict[str, Any] = {
         regions: (found.all.scores(DROP) - found.all.scores(regions))[LIME_NAME].mean() for regions in both
