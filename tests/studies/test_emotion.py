@@ -151,6 +151,23 @@ def test_varied_clips_are_turned_around_and_stretched():
     assert 1 / 1.15 <= float(slopes.min()) < 0.95 and 1.05 < float(slopes.max()) <= 1 / 0.85
 
 
+def test_a_faster_tape_is_higher_shorter_and_begins_anew(tmp_path):
+    """1 kHz at 1.25 times the speed is 1.25 kHz; a burst at 0.4 s comes at 0.32 s, and its beginning again at the end."""
+    sound = torch.zeros(RATE // 2)
+    for start in (0, 6400):  # a long burst at the beginning, and one at 0.4 s
+        sound[start : start + 800] = torch.sin(2 * torch.pi * 1000 * torch.arange(800) / RATE)
+    ew.Audio(sound, RATE).save(tmp_path / "burst.wav")
+    mel = EmotionRecipe(n_fft=512, hop_length=160).mel()
+    for speed, hertz, starts in ((1.0, 1000, (0, 0.4, 0.5)), (1.25, 1250, (0, 0.32, 0.4)), (0.8, 800, (0, 0.5))):
+        power = learning._powers([Clip(tmp_path / "burst.wav", "a", "b")], mel, 0.6, speed)[0, 0]
+        frequency, time = mel.axes(round(0.6 * RATE))
+        heard = frequency.centers[int(power.sum(1).argmax())]
+        assert abs(heard - hertz) < 35, (speed, heard)  # a band is 30 Hz wide there
+        loud = power.sum(0) > 0.25 * power.sum(0).max()
+        found = time.centers[np.flatnonzero(np.diff(loud.int().numpy(), prepend=0) == 1)]
+        assert len(found) == len(starts) and np.allclose(found, starts, atol=0.02), (speed, found)
+
+
 def test_statistics_are_those_of_the_training_clips(miniature, few):
     """What the network takes has mean 0 and deviation 1 over the clips it learns from, and not over others."""
     run = Run(trials.replace(QUICK, epochs=1, width=8, training=None), miniature / "out", miniature)

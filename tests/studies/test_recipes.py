@@ -13,7 +13,8 @@ from earwitness.data.readers import Clip, class_folders
 from earwitness.data.synthetic import Tones
 from earwitness.errors import InputError, UsageError
 from earwitness.studies import recipes
-from earwitness.studies.event_training import EventRecipe, answers, powers, train_events
+from earwitness.studies.answering import answers
+from earwitness.studies.event_training import EventRecipe, powers, train_events
 from earwitness.studies.model_cards import data_hash
 
 SMALL = EventRecipe(mixing=0.0, epochs=12, batch=8, seconds=0.6, sample_rate=8000)

@@ -1,4 +1,4 @@
-"""The network that hears events: its recipe, its training, and what it says to recordings.
+"""The network that hears events: its recipe and its training.
 
 Clips become mel powers once; each batch is then shifted in time, blended (mixup), partly replaced by events laid over
 backgrounds, changed in level, brought to decibels and masked (SpecAugment). Powers of independent sounds add up, so all that
@@ -15,8 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from earwitness.classifiers import Classifier
-from earwitness.classifiers.base import evaluating
 from earwitness.classifiers.zoo import EventCNN
 from earwitness.data.augmentation import EventMixing, gain, mixup, spec_augment, time_shift
 from earwitness.data.readers import Clip
@@ -127,17 +125,3 @@ def _mixing(power: Tensor, targets: Tensor, names: np.ndarray, recipe: EventReci
     if not (events.any() and grounds.any()):
         raise InputError(f"mixing needs clips of {', '.join(EVENTS)} and of {', '.join(BACKGROUNDS)}")
     return EventMixing(power[events], targets[events], power[grounds], frames=round(2.0 / recipe.hop_seconds))
-
-
-def answers(classifier: Classifier, clips: Sequence[Clip]) -> list[str]:
-    """The label that a classifier gives each recording, as it is, or its beginning where it is longer than the model takes."""
-    said = []
-    with evaluating(classifier), torch.no_grad():
-        for clip in clips:
-            audio = clip.load(classifier.sample_rate)
-            longest = (
-                len(audio.samples) if classifier.duration is None else round(classifier.duration * audio.sample_rate)
-            )
-            logits = classifier(audio.samples[None, :longest].to(classifier.device))
-            said.append(classifier.labels[int(logits.argmax())])
-    return said

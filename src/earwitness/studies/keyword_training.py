@@ -31,7 +31,7 @@ from earwitness.errors import InputError
 from earwitness.frontends import LogMel
 from earwitness.frontends.extractors import ASTMel
 from earwitness.statistics import proportion_interval
-from earwitness.studies.event_training import answers
+from earwitness.studies.answering import answers
 from earwitness.studies.model_cards import HELD_OUT, Card, checkpoint_in, credit_of, data_hash, publish
 from earwitness.training import History, Progress, Schedule, fit
 

@@ -29,7 +29,8 @@ from earwitness.data.synthetic import Recipe, Tones
 from earwitness.errors import InputError, UsageError, unknown, whole
 from earwitness.extras import need
 from earwitness.frontends import LogSTFT
-from earwitness.studies.event_training import EventRecipe, answers, powers, train_events
+from earwitness.studies.answering import answers
+from earwitness.studies.event_training import EventRecipe, powers, train_events
 from earwitness.studies.model_cards import OWN_USE, Card, checkpoint_in, credit_of, data_hash, publish
 from earwitness.studies.scene_training import train_scenes
 from earwitness.training import Progress

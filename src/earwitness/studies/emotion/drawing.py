@@ -11,6 +11,7 @@ from earwitness.explanations import Explanation
 from earwitness.fingerprints import fingerprint
 from earwitness.questions import ask
 from earwitness.statistics import mean_interval
+from earwitness.studies.answering import sound_of
 from earwitness.studies.comparison import Comparison
 from earwitness.studies.emotion.contenders import (
     DROP,
@@ -23,7 +24,7 @@ from earwitness.studies.emotion.contenders import (
     taking_part,
 )
 from earwitness.studies.emotion.judging import Trial
-from earwitness.studies.emotion.trials import Settings, sound_of
+from earwitness.studies.emotion.trials import Settings
 from earwitness.studies.finished_parts import Finished
 from earwitness.studies.pages import Bars, Heat, Picture
 
@@ -66,7 +67,7 @@ def row(classifier: Classifier, clip: Any, settings: Settings, finished: Finishe
     found = {name: finished.explained(question, methods[name], about) for name in METHODS_SHOWN if name in methods}
     said = cast(Any, next(iter(found.values())).prediction)
     level = question.x.reshape(-1, frequency.size, time.size)[0].cpu().numpy()
-    first = Heat(level, (frequency, time), f"{said.label}, {said.probability:.2f}")
+    first = Heat(level, (frequency, time), f"{said.label}, {said.probability:.2f}", unit="deviations")
     return first, {name: heat(name, one, (frequency, time)) for name, one in found.items()}
 
 
@@ -76,7 +77,9 @@ def heat(name: str, found: Explanation, axes: tuple) -> Heat:
     if name == LRP_NAME:
         limit = np.quantile(np.abs(values), 1 - OVER)
         values = np.clip(values, -limit, limit)
-    return Heat(values, axes, NOTEBOOK[name], "mask" if name == SILENCE_NAME else found.kind)
+    if name == SILENCE_NAME:
+        return Heat(values, axes, NOTEBOOK[name], "mask", "probability")
+    return Heat(values, axes, NOTEBOOK[name], found.kind, found.unit)
 
 
 def drop_picture(table: pd.DataFrame, credit: str) -> Picture:

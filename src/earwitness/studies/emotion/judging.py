@@ -22,11 +22,12 @@ from earwitness.classifiers import Classifier
 from earwitness.explainers import Loudness, Random
 from earwitness.naming import kebab
 from earwitness.statistics import holm, mean_interval, signed_rank_p
+from earwitness.studies.answering import sound_of
 from earwitness.studies.comparing import compare
 from earwitness.studies.comparing_rows import OK
 from earwitness.studies.comparison import LEVEL, Comparison
 from earwitness.studies.emotion.contenders import DROP, LOGIT, SCATTERED, SHIFTED, judges, pixels, taking_part
-from earwitness.studies.emotion.trials import Settings, sound_of
+from earwitness.studies.emotion.trials import Settings
 
 
 @dataclass(frozen=True, eq=False)

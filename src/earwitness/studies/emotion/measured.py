@@ -13,6 +13,7 @@ import pandas as pd
 
 from earwitness.errors import InputError
 from earwitness.statistics import rank_stability
+from earwitness.studies.answering import figures_of, heard_rightly
 from earwitness.studies.comparing_words import reasons
 from earwitness.studies.comparison import LEVEL, Comparison, readable
 from earwitness.studies.emotion.contenders import (
@@ -26,7 +27,7 @@ from earwitness.studies.emotion.contenders import (
 )
 from earwitness.studies.emotion.drawing import drop_picture, efficiency_picture, side_by_side
 from earwitness.studies.emotion.judging import Trial, beyond_random, chosen, judged_together, per_clip, per_emotion
-from earwitness.studies.emotion.trials import NEMO, Corpus, Run, figures_of, heard_rightly
+from earwitness.studies.emotion.trials import NEMO, Corpus, Run
 from earwitness.studies.finished_parts import Finished
 from earwitness.studies.pages import Section
 

@@ -24,11 +24,12 @@ from earwitness.classifiers import Classifier, load_classifier
 from earwitness.data.readers import Clip
 from earwitness.errors import InputError, UsageError
 from earwitness.frontends.pictures import picture_in_words
+from earwitness.studies.answering import heard_rightly
 from earwitness.studies.comparing_clips import clips_at
 from earwitness.studies.emotion.checkpoints import newest, read_resnet
 from earwitness.studies.emotion.judging import Trial
 from earwitness.studies.emotion.measured import Findings, sections_about
-from earwitness.studies.emotion.trials import Run, Utterance, heard_rightly
+from earwitness.studies.emotion.trials import Run, Utterance
 from earwitness.studies.model_cards import credit_of
 from earwitness.studies.pages import Section
 

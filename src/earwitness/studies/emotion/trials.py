@@ -10,19 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from earwitness.audio import Audio
 from earwitness.classifiers import Classifier
-from earwitness.classifiers.base import evaluating
 from earwitness.data.readers import Clip, manifest
 from earwitness.errors import InputError
 from earwitness.fingerprints import fingerprint
-from earwitness.statistics import proportion_interval
 from earwitness.studies.emotion.learning import EmotionRecipe, train_emotions
 from earwitness.studies.keeping import kept
 from earwitness.studies.model_cards import data_hash
@@ -40,7 +36,7 @@ class Settings:
     """
 
     seed: int = 0
-    epochs: int = 40
+    epochs: int = 80
     splits: int | None = None
     training: int | None = None
     width: int = 32
@@ -206,31 +202,3 @@ def speaker_splits(clips: Sequence[Clip], together: int) -> list[Split]:
         )
         for group in groups
     ]  # fmt: skip
-
-
-def sound_of(classifier: Classifier, clip: Any) -> Audio | torch.Tensor:
-    """What a classifier is given of a clip: its sound, or its ready features `[1, F, T]`."""
-    return clip.load(classifier.sample_rate) if hasattr(clip, "load") else clip.audio
-
-
-def heard_rightly(classifier: Classifier, clips: Sequence[Any]) -> tuple[np.ndarray, pd.Series]:
-    """`[N]` of booleans, which clips are named rightly; and `figures_of` these."""
-    right = np.array([_named(classifier, clip) == clip.label for clip in clips])
-    return right, figures_of(right, clips)
-
-
-def figures_of(right: np.ndarray, clips: Sequence[Any]) -> pd.Series:
-    """How many clips there are, the accuracy with its 95 % interval, and the mean recall of the labels."""
-    true = np.array([clip.label for clip in clips])
-    share = proportion_interval(int(right.sum()), len(right))
-    recall = float(np.mean([right[true == label].mean() for label in np.unique(true)]))
-    figures = {"n": len(clips), "accuracy": share.mean, "low": share.low, "high": share.high, "recall": recall}
-    return pd.Series(figures, dtype=object)
-
-
-def _named(classifier: Classifier, clip: Any) -> str:
-    """The label that a classifier gives a clip."""
-    sound = sound_of(classifier, clip)
-    given = sound.samples if isinstance(sound, Audio) else sound
-    with evaluating(classifier), torch.no_grad():
-        return classifier.labels[int(classifier(given[None].to(classifier.device)).argmax())]

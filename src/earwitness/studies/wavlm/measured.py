@@ -13,6 +13,7 @@ from earwitness.explainers import GradientSHAP, IntegratedGradients, Saliency
 from earwitness.explanations import Explanation
 from earwitness.metrics import Completeness, Deletion, Insertion, ParameterRandomisation
 from earwitness.statistics import mean_interval, signed_rank_p
+from earwitness.studies.answering import heard_rightly
 from earwitness.studies.comparing import compare
 from earwitness.studies.comparison import LEVEL
 from earwitness.studies.explaining import explain
@@ -26,7 +27,7 @@ from earwitness.studies.wavlm.asking import (
     stage_of_sound,
     top_frames,
 )
-from earwitness.studies.wavlm.trials import DIGITS_CREDIT, EMOTION_CREDIT, LINEAR, Run, accuracy, spread
+from earwitness.studies.wavlm.trials import DIGITS_CREDIT, EMOTION_CREDIT, LINEAR, Run, spread
 
 REPEATS = 8  # seeds with which the sum of the shares is looked at
 PHONES_CAPTION = "Kinds of phones: how much they carry, and how long they last."
@@ -36,7 +37,7 @@ VOWELS = set("aeiouyAEIOUY269@")  # how the phones of vowels begin, X-SAMPA
 def digit_section(run: Run) -> Section:
     """The digits: how well they are learnt."""
     classifier, test = run.digit_model, run.digits["test"]
-    _, figures = accuracy(classifier, test)
+    _, figures = heard_rightly(classifier, test)
     table = pd.DataFrame(
         [{"model": "WavLM, trained here", **figures}, {"model": "linear", "accuracy": LINEAR["digits"]}]
     )
@@ -44,7 +45,7 @@ def digit_section(run: Run) -> Section:
     return Section(
         "digits", "Spoken digits",
         f"A WavLM of {parameters:,} parameters (192 channels, 4 transformer layers), trained from nothing for "
-        f"{run.settings.epochs} epochs on the {len(run.digits['train'])} training clips of the Free Spoken Digit "
+        f"{_several(run.settings.epochs, 'epoch')} on the {len(run.digits['train'])} training clips of the Free Spoken Digit "
         f"Dataset, tested on the {len(test)} of its official split. No epoch was chosen: the last one counts. Beside "
         "it a linear classifier on log-mel statistics, whose figure was measured on these clips before and is only quoted.",
         asks="Does the model hear the digits?",
@@ -56,7 +57,7 @@ def digit_section(run: Run) -> Section:
 
 def explained(run: Run) -> list[Clip]:
     """The clips that are explained: rightly named, all digits alike; any, where the model names none rightly."""
-    right, _ = accuracy(run.digit_model, run.digits["test"])
+    right, _ = heard_rightly(run.digit_model, run.digits["test"])
     hits = [clip for clip, hit in zip(run.digits["test"], right, strict=True) if hit]
     return spread(hits or run.digits["test"], run.settings.clips)
 
@@ -235,20 +236,25 @@ def emotion_section(run: Run) -> Section:
     rows = []
     for pair in run.pairs:
         run.say(f"speakers {' and '.join(pair)} are left out")
-        _, figures = accuracy(run.emotion_model(pair), [clip for who in pair for clip in run.emotions[who]])
+        _, figures = heard_rightly(run.emotion_model(pair), [clip for who in pair for clip in run.emotions[who]])
         rows.append({"left_out": ", ".join(pair), **figures})
     table: Any = pd.DataFrame(rows)
     return Section(
         "emotion", "Emotions of speakers that it has never heard",
         "Seven acted emotions, ten speakers, clips of two seconds. Two speakers are left out, five times; each model "
-        f"begins with what the digits have taught and learns for {run.settings.emotion_epochs} epochs. The linear "
+        f"begins with what the digits have taught and learns for {_several(run.settings.emotion_epochs, 'epoch')}. The linear "
         "classifier's figure is from leaving one speaker out, with more to learn from.",
         asks="Does it hear emotion in new voices?",
         answer=f"{'Better' if table['accuracy'].mean() > LINEAR['emotion'] else 'No better'} than a linear classifier: accuracy "
-        f"{table['accuracy'].mean():.3f} and recall {table['recall'].mean():.3f}, means over {len(table)} pairs "
+        f"{table['accuracy'].mean():.3f} and recall {table['recall'].mean():.3f}, means over {_several(len(table), 'pair')} "
         f"({table['accuracy'].min():.2f} to {table['accuracy'].max():.2f}); linear {LINEAR['emotion']:.2f}.",
         tables={"pairs": table},
     )  # fmt: skip
+
+
+def _several(count: int, what: str) -> str:
+    """ "1 epoch", "2 epochs"."""
+    return f"{count} {what}{'s' if count != 1 else ''}"
 
 
 def phone_section(run: Run) -> Section:
@@ -256,7 +262,7 @@ def phone_section(run: Run) -> Section:
     rows, heard = [], []
     for pair in run.pairs:
         classifier, clips = run.emotion_model(pair), [clip for who in pair for clip in run.emotions[who]]
-        right, _ = accuracy(classifier, clips)
+        right, _ = heard_rightly(classifier, clips)
         heard.extend(right)
         hits = [clip for clip, hit in zip(clips, right, strict=True) if hit]
         for clip in spread(hits, max(1, run.settings.clips // len(run.pairs))):

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from earwitness.classifiers import Classifier
 from earwitness.components import Factorization
@@ -17,8 +16,6 @@ from earwitness.explanations import Explanation
 from earwitness.fingerprints import fingerprint
 from earwitness.questions import ask
 from earwitness.questions.audio import prepared
-from earwitness.statistics import proportion_interval
-from earwitness.studies.event_training import answers
 from earwitness.studies.finished_parts import Finished
 from earwitness.studies.keeping import kept
 from earwitness.studies.model_cards import data_hash
@@ -142,16 +139,6 @@ class Run:
         if not (found / "metadata.csv").is_file():
             raise InputError(f"there is no {found} with a metadata.csv: give the folder of the recordings, --data")
         return found
-
-
-def accuracy(classifier: Classifier, clips: Sequence[Clip]) -> tuple[np.ndarray, pd.Series]:
-    """`[N]` of booleans, which clips are named rightly; and how many, with a 95 % interval and the mean recall of the classes."""
-    said, true = np.array(answers(classifier, clips)), np.array([clip.label for clip in clips])
-    right = said == true
-    share = proportion_interval(int(right.sum()), len(right))
-    recall = float(np.mean([right[true == label].mean() for label in np.unique(true)]))
-    figures = {"n": len(clips), "accuracy": share.mean, "low": share.low, "high": share.high, "recall": recall}
-    return right, pd.Series(figures)
 
 
 def spread(clips: Sequence[Clip], count: int) -> list[Clip]:
