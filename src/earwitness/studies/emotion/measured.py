@@ -109,7 +109,8 @@ def accuracy_section(run: Run, corpus: Corpus) -> Section:
         f"{corpus.name}-accuracy", f"{corpus.title}: what the models hear",
         f"A ResNet18 with one input channel, {recipe.width} channels in its first blocks and dropout {recipe.dropout:g}, on mel "
         f"spectrograms of 128 bands by 141 columns ({recipe.sample_rate / 1000:g} kHz, {recipe.seconds:g} s), standardised "
-        f"with the mean and deviation of its training clips; {recipe.epochs} epochs, the last one counts. First with "
+        f"with the mean and deviation of its training clips, which are learnt at {len(recipe.speeds)} speeds "
+        f"({recipe.speeds[0]:g} to {recipe.speeds[-1]:g}, pitch and all); {recipe.epochs} epochs, the last counts. First with "
         f"{corpus.together} speakers left out at a time, then with the notebook's random split (64 % to learn from, 16 % to "
         "validate, 20 % to test), in which each voice is heard in training. Intervals are Wilson's; recall is the mean over "
         "emotions, and “all of them” pools the clips of all speakers that were left out. The recipe was chosen on EmoDB by "
