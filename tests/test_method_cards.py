@@ -23,11 +23,11 @@ FIGURE = re.compile(r"(?<![\w.])(?:\d+\.\d+|\d{2,})")
 TRUTH, ESTIMATORS, VERDICTS = "truth/README.md", "estimators.md", "verdicts.md"
 FIGURES = [  # in which point of the guide, and where it is from
     (1, TRUTH, r"^(\d+) clips of 6 trials"),
-    (1, TRUTH, r"^\| deletion \| (14) \| 159"),
-    *((1, TRUTH, rf"^\| {method} \| 163 \| ([\d.]+) ") for method in ("sobol", "smooth-grad", "loudness")),
-    *((1, TRUTH, rf"^\| {method} \| (\d+) \| [\d.]+ \| \w+\(") for method in ("sobol", "smooth-grad")),
-    *((1, TRUTH, rf"^\| {method} \| ([\d.]+) \[") for method in ("sobol", "smooth-grad")),  # scenes
-    *((1, TRUTH, rf"^\| {method} \|(?:[^|]+\|){{3}} ([\d.]+) \[") for method in ("sobol", "smooth-grad")),  # clipping
+    (1, TRUTH, r"^\| deletion \| (16) \| 163"),
+    *((1, TRUTH, rf"^\| {method} \| 163 \| ([\d.]+) ") for method in ("lrp", "smooth-grad", "sobol", "loudness")),
+    *((1, TRUTH, rf"^\| {method} \| (\d+) \| [\d.]+ \| \w+\(") for method in ("smooth-grad", "sobol")),
+    *((1, TRUTH, rf"^\| {method} \| ([\d.]+) \[") for method in ("lrp", "sobol")),  # scenes
+    *((1, TRUTH, rf"^\| {method} \|(?:[^|]+\|){{4}} ([\d.]+) \[") for method in ("lrp", "sobol")),  # gap
     (2, TRUTH, r"of Sobol\. scenes: silence ([\d.]+),"),
     (2, TRUTH, r"of Sobol\. scenes: silence [\d.]+, noise floor ([\d.]+),"),
     *((at, ESTIMATORS, r"setting \| 0.90 \| ratio \| (0.95) \|") for at in (4, 6)),

@@ -233,6 +233,7 @@ class TestLeaderboard:
 
     def test_agreement_is_one_where_orders_agree(self):
         areas = {"a": [0.9, 0.8], "b": [0.7, 0.7], "c": [0.6, 0.5], "loudness": [0.3, 0.2], "random": [0.1, 0.1]}
+        areas["level-silence-map"] = [0.2, 0.15]
         down = {name: [-x for x in values] for name, values in areas.items()}
         flat = {name: [1.0, 1.0] for name in areas}
         found = self.table(areas, deletion=down, insertion=down, mu_fidelity=flat)

@@ -15,7 +15,7 @@ from earwitness.reports.figures import save_figure
 from earwitness.studies.pages import Page, Section
 from earwitness.writing import appearing
 
-MOST_ROWS = 16  # of a table on the page; longer ones are linked to
+MOST_ROWS = 20  # of a table on the page; longer ones are linked to
 DPI = 80
 
 

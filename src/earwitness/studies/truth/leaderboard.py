@@ -13,7 +13,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from earwitness.explainers import HSIC, LIME, METHODS, RISE, Explainer, KernelSHAP, Loudness, Random, Shapley, Sobol
+from earwitness.explainers import (
+    HSIC,
+    LIME,
+    METHODS,
+    RISE,
+    Explainer,
+    KernelSHAP,
+    LevelSilenceMap,
+    Loudness,
+    Random,
+    Shapley,
+    Sobol,
+)
 from earwitness.metrics import (
     Deletion,
     Insertion,
@@ -36,6 +48,7 @@ from earwitness.studies.truth.trials import Planted, Settings, Study, Trial
 
 LEVEL = 0.05
 ROC = kebab(ROCArea)
+CONTROLS = [kebab(control) for control in (Random, Loudness, LevelSilenceMap)]
 ASKING = (Sobol, Shapley, KernelSHAP, LIME, HSIC, RISE)
 TRUTHS: tuple[Truth, ...] = (ROCArea(), MassAccuracy(), RankAccuracy(), IntersectionOverUnion(), PointingGame())
 SIZES = {"samples": 8, "designs": 2, "permutations": 1}  # the option that says how many are drawn, and its least
@@ -76,8 +89,8 @@ class Judged:
     @classmethod
     def of(cls, table: Any, notes: tuple[str, ...] = ()) -> "Judged":
         """From a table with methods and metrics called by their names alone."""
-        controls = kebab(Random), kebab(Loudness)
-        return cls(Comparison(table, *controls, notes), Comparison(table[table["metric"] == ROC], *controls))
+        beside = kebab(Random), kebab(Loudness)
+        return cls(Comparison(table, *beside, notes), Comparison(table[table["metric"] == ROC], *beside))
 
     @cached_property
     def ranks(self) -> pd.Series:
@@ -173,12 +186,11 @@ def agreement(found: Judged, controls: bool = True) -> pd.DataFrame:
 
     per_clip: the mean over clips of Spearman's correlation, over methods, of the metric with the ROC area, and its interval;
         better is higher for both. Clips on which either is the same for all methods have none: n are left.
-    of_means: the correlation of the mean ranks.  controls: whether Random and Loudness count as methods.
+    of_means: the correlation of the mean ranks.  controls: whether these count as methods.
     """
     compared, rows = found.everything, []
     table: Any = compared.table
-    left_out = [] if controls else [compared.random, compared.loudness]
-    truth = compared.complete(ROC).drop(columns=left_out, errors="ignore")
+    truth = compared.complete(ROC).drop(columns=[] if controls else CONTROLS, errors="ignore")
     for metric in (kebab(type(metric)) for metric in metrics_of(Settings()) if metric.family == "faithfulness"):
         better = table.loc[table["metric"] == metric, "better"].iloc[0]
         other = compared.complete(metric) * DIRECTIONS[better]

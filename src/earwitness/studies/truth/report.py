@@ -41,9 +41,10 @@ def front(study: Study, quick: bool) -> Page:
         "An explanation can be checked where the cause of an answer is known, because somebody put it there. Here it is planted "
         "in four ways, and every method that needs no more than the model is asked why. All clips are held out, and the model "
         f"names them rightly; at most {s.clips} a trial, cut into {s.grid[0]} x {s.grid[1]} cells of what the network eats. "
-        f"Methods that sample have about {s.evaluations:,} evaluations. Random knows nothing, Loudness nothing of the model. "
-        "The ROC area is the chance that a cell of the cause has a larger value than one outside: 0.5 by chance, 1 at best. "
-        "Intervals are 95 % bootstrap intervals over clips; p-values are corrected (Holm) over the methods." + left_out,
+        f"Methods that sample have about {s.evaluations:,} evaluations. Random knows nothing, Loudness and LevelSilenceMap "
+        "nothing of the model. The ROC area is the chance that a cell of the cause has a larger value than one outside: 0.5 by "
+        "chance, 1 at best. Intervals are 95 % bootstrap intervals over clips; p-values are corrected (Holm) over the methods."
+        + left_out,
         f"earwitness study truth{' --quick' if quick else ''}{' --data FOLDER' if study.data else ''} --seed {s.seed}",
     )
 
