@@ -314,7 +314,11 @@ def test_what_the_page_says_of_absent_emotions_and_of_loudness():
     found = SimpleNamespace(all=SimpleNamespace(loudness="loudness", summary=lambda: table))
     passed = pd.DataFrame({"verdict": ["better"], "mean": [0.2]}, index=["loudness"])
     said = measured._beside_loudness(found, passed)
-    assert "loudness passes too (+0.20)" in said and said.endswith("Better than loudness: lime.")
+    assert "loudness (+0.20) passes too" in said and said.endswith("Better than loudness: lime.")
+    dark = pd.DataFrame({"verdict": ["", "better"], "mean": [0.2, 0.07]}, index=["loudness", "level-silence-map"])
+    assert "shape level-silence-map (+0.07) passes too, knowing" in measured._beside_loudness(found, dark)
+    both = measured._beside_loudness(found, dark.assign(verdict="better"))
+    assert "loudness (+0.20) and level-silence-map (+0.07) pass too" in both and both.endswith("lime.")
     assert measured._beside_loudness(found, passed.assign(verdict="")) == ""
 
 

@@ -228,6 +228,8 @@ class TestLeaderboard:
         assert "significantly better than Loudness: good; significantly worse than Loudness: bad, random" in found.told
         loud = self.table({"good": chance(0.6), "loudness": chance(0.9), "random": chance(0.5)})
         assert "A control has the best mean rank: loudness, which knows nothing of the model." in loud.told
+        dark = self.table({"level-silence-map": chance(0.9), "loudness": chance(0.6), "random": chance(0.5)})
+        assert "A control has the best mean rank: level-silence-map, which knows nothing" in dark.told
         same = self.table({"one": chance(0.5), "loudness": chance(0.5), "random": chance(0.5)})
         assert "no significant difference among" in same.told and "better than Random: none" in same.told
 

@@ -67,19 +67,19 @@ def row(classifier: Classifier, clip: Any, settings: Settings, finished: Finishe
     found = {name: finished.explained(question, methods[name], about) for name in METHODS_SHOWN if name in methods}
     said = cast(Any, next(iter(found.values())).prediction)
     level = question.x.reshape(-1, frequency.size, time.size)[0].cpu().numpy()
-    first = Heat(level, (frequency, time), f"{said.label}, {said.probability:.2f}", unit="deviations")
+    first = Heat(level, (frequency, time), f"{said.label}, {said.probability:.2f}", unit="features")
     return first, {name: heat(name, one, (frequency, time)) for name, one in found.items()}
 
 
 def heat(name: str, found: Explanation, axes: tuple) -> Heat:
     """One map; of silence its probability."""
-    values = 1 - found.values if name == SILENCE_NAME else found.values
+    if name == SILENCE_NAME:
+        return Heat(1 - found.values, axes, NOTEBOOK[name], "mask", "probability")
+    values = found.values
     if name == LRP_NAME:
         limit = np.quantile(np.abs(values), 1 - OVER)
         values = np.clip(values, -limit, limit)
-    if name == SILENCE_NAME:
-        return Heat(values, axes, NOTEBOOK[name], "mask", "probability")
-    return Heat(values, axes, NOTEBOOK[name], found.kind, found.unit)
+    return Heat(values, axes, NOTEBOOK[name], found.kind, found.unit if found.kind == "effect" else found.kind)
 
 
 def drop_picture(table: pd.DataFrame, credit: str) -> Picture:

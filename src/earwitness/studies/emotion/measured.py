@@ -24,6 +24,7 @@ from earwitness.studies.emotion.contenders import (
     PUBLISHED,
     SCATTERED,
     SHIFTED,
+    SILENCE_NAME,
 )
 from earwitness.studies.emotion.drawing import drop_picture, efficiency_picture, side_by_side
 from earwitness.studies.emotion.judging import Trial, beyond_random, chosen, judged_together, per_clip, per_emotion
@@ -279,7 +280,9 @@ def control_section(found: Findings) -> Section:
     changed = [n for n in names if first.loc[n, "verdict"] != second.loc[n, "verdict"]]
     counts = [sum(side.loc[names, "verdict"] == "better") for side in (first, second)]
     tops = [str(max(names, key=lambda name, m=side: m.loc[name, "mean"])) for side in (first, second)]
-    held = "no" if changed else "yes" if any(counts) else "there is nothing to hold"
+    held = "there is nothing to hold"
+    if any(counts):
+        held = "yes" if not changed else f"{len(names) - len(changed)} of {len(names)} do"
     if len(names) * 2.0 ** (1 - found.clips) >= LEVEL:  # Wilcoxon's smallest p, times Holm's factor
         held = f"{found.clips} clips are too few to tell"
     falls: dict[str, Any] = {
@@ -303,17 +306,22 @@ def control_section(found: Findings) -> Section:
 
 
 def _beside_loudness(found: Findings, shifted: Any) -> str:
-    """Whether the control that knows nothing of the model passes as well, and who beats it."""
+    """Which controls that know nothing of the model pass as well, and who beats the loud parts."""
     control = found.all.loudness
-    if control is None or shifted.loc[control, "verdict"] != "better":
+    known = [name for name in (control, SILENCE_NAME) if name in shifted.index]
+    passing = [name for name in known if shifted.loc[name, "verdict"] == "better"]
+    if not passing:
         return ""
+    names = " and ".join(f"{name} ({shifted.loc[name, 'mean']:+.2f})" for name in passing)
+    said = (
+        f" Against its own shape {names} {'passes' if len(passing) == 1 else 'pass'} too, knowing nothing of the model"
+    )
+    if control not in passing:
+        return f"{said}."
     table: Any = found.all.summary()
     rows = table[(table["metric"] == SHIFTED) & (table["p_loudness"] < LEVEL) & (table["minus_loudness"] > 0)]
-    names = ", ".join(rows.sort_values("mean", ascending=False)["explainer"]) or "none"
-    return (
-        f" Against its own shape {control} passes too ({shifted.loc[control, 'mean']:+.2f}), which knows nothing of the model: "
-        f"moved, what was loud lies where it is quieter. Better than {control}: {names}."
-    )
+    better = ", ".join(rows.sort_values("mean", ascending=False)["explainer"]) or "none"
+    return f"{said}: moved, what was loud lies where it is quieter. Better than {control}: {better}."
 
 
 def nemo_section(found: Findings) -> Section:

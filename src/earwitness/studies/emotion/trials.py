@@ -36,10 +36,10 @@ class Settings:
     """
 
     seed: int = 0
-    epochs: int = 80
+    epochs: int = EmotionRecipe.epochs
     splits: int | None = None
     training: int | None = None
-    width: int = 32
+    width: int = EmotionRecipe.width
     clips: int = 5
     further: int = 2
     samples: int = 512

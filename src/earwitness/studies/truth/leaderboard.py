@@ -101,7 +101,7 @@ class Judged:
     def told(self) -> str:
         """The verdict by ROC area, and what the controls have to do with it."""
         text = f"By ROC area, {self.roc.verdict(ROC).removeprefix(f'{ROC}: ')} {beyond_controls(self)}"
-        if len(self.ranks) and self.ranks.index[0] in (self.roc.loudness, self.roc.random):
+        if len(self.ranks) and self.ranks.index[0] in CONTROLS:
             text += f" A control has the best mean rank: {self.ranks.index[0]}, which knows nothing of the model."
         return text
 
@@ -168,7 +168,7 @@ def by_trial(found: Mapping[str, Judged], everything: Judged) -> pd.DataFrame:
 
 
 def beyond_controls(found: Judged) -> str:
-    """Which methods are significantly better and worse than each control, by ROC area."""
+    """Which methods are significantly better and worse than Random and than Loudness, by ROC area."""
     rows: Any = found.roc.summary()
     said = []
     for control in ("random", "loudness"):
@@ -186,7 +186,7 @@ def agreement(found: Judged, controls: bool = True) -> pd.DataFrame:
 
     per_clip: the mean over clips of Spearman's correlation, over methods, of the metric with the ROC area, and its interval;
         better is higher for both. Clips on which either is the same for all methods have none: n are left.
-    of_means: the correlation of the mean ranks.  controls: whether these count as methods.
+    of_means: the correlation of the mean ranks.  controls: whether those of `CONTROLS` count as methods.
     """
     compared, rows = found.everything, []
     table: Any = compared.table
