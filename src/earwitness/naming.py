@@ -1,4 +1,4 @@
-"""Names on the command line: classes in kebab case, and objects from a line of text.
+"""Names on the command line and in text: classes in kebab case, and objects from a line of text.
 
 `Sobol` is "sobol", `KernelSHAP` "kernel-shap", `GradCAM` "grad-cam". Hyper-parameters follow a colon, by place or by name:
 "sobol", "sobol:designs=64,estimator=jansen", "grid:8,16", "cells:bands=12,seconds=0.2".
@@ -18,6 +18,11 @@ T = TypeVar("T")
 def kebab(thing: type) -> str:
     """The class name in kebab case."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", thing.__name__).lower()
+
+
+def several(count: int, what: str) -> str:
+    """ "1 epoch", "2 epochs"."""
+    return f"{count} {what}{'s' if count != 1 else ''}"
 
 
 def named(classes: Iterable[type[T]]) -> dict[str, type[T]]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from earwitness.errors import InputError
+from earwitness.naming import several
 from earwitness.statistics import rank_stability
 from earwitness.studies.answering import figures_of, heard_rightly
 from earwitness.studies.comparing_words import reasons
@@ -119,7 +120,8 @@ def accuracy_section(run: Run, corpus: Corpus) -> Section:
         f"for EmoDB may flatter. {corpus.credit}",
         asks=f"How well are emotions heard on {corpus.title}?",
         answer=f"speakers that were never heard: accuracy {mean:.3f} and recall {apart['recall'].mean():.3f}, means over "
-        f"{len(apart)} models, of which the worst has {apart['accuracy'].min():.2f} and the best {apart['accuracy'].max():.2f}. "
+        f"{several(len(apart), 'model')}, of which the worst has {apart['accuracy'].min():.2f} and the best "
+        f"{apart['accuracy'].max():.2f}. "
         f"A linear classifier on log-mel statistics, each speaker left out in turn, has {corpus.linear:.2f}, chance "
         f"{1 / classes:.2f}. Random split: {known['accuracy']:.3f} [{known['low']:.2f}, {known['high']:.2f}].",
         tables={"splits": table} | ({"published": _published()} if corpus.name == NEMO.name else {}),

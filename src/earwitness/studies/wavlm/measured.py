@@ -12,6 +12,7 @@ from earwitness.data.readers import Clip
 from earwitness.explainers import GradientSHAP, IntegratedGradients, Saliency
 from earwitness.explanations import Explanation
 from earwitness.metrics import Completeness, Deletion, Insertion, ParameterRandomisation
+from earwitness.naming import several
 from earwitness.statistics import mean_interval, signed_rank_p
 from earwitness.studies.answering import heard_rightly
 from earwitness.studies.comparing import compare
@@ -45,7 +46,7 @@ def digit_section(run: Run) -> Section:
     return Section(
         "digits", "Spoken digits",
         f"A WavLM of {parameters:,} parameters (192 channels, 4 transformer layers), trained from nothing for "
-        f"{_several(run.settings.epochs, 'epoch')} on the {len(run.digits['train'])} training clips of the Free Spoken Digit "
+        f"{several(run.settings.epochs, 'epoch')} on the {len(run.digits['train'])} training clips of the Free Spoken Digit "
         f"Dataset, tested on the {len(test)} of its official split. No epoch was chosen: the last one counts. Beside "
         "it a linear classifier on log-mel statistics, whose figure was measured on these clips before and is only quoted.",
         asks="Does the model hear the digits?",
@@ -242,19 +243,14 @@ def emotion_section(run: Run) -> Section:
     return Section(
         "emotion", "Emotions of speakers that it has never heard",
         "Seven acted emotions, ten speakers, clips of two seconds. Two speakers are left out, five times; each model "
-        f"begins with what the digits have taught and learns for {_several(run.settings.emotion_epochs, 'epoch')}. The linear "
+        f"begins with what the digits have taught and learns for {several(run.settings.emotion_epochs, 'epoch')}. The linear "
         "classifier's figure is from leaving one speaker out, with more to learn from.",
         asks="Does it hear emotion in new voices?",
         answer=f"{'Better' if table['accuracy'].mean() > LINEAR['emotion'] else 'No better'} than a linear classifier: accuracy "
-        f"{table['accuracy'].mean():.3f} and recall {table['recall'].mean():.3f}, means over {_several(len(table), 'pair')} "
+        f"{table['accuracy'].mean():.3f} and recall {table['recall'].mean():.3f}, means over {several(len(table), 'pair')} "
         f"({table['accuracy'].min():.2f} to {table['accuracy'].max():.2f}); linear {LINEAR['emotion']:.2f}.",
         tables={"pairs": table},
     )  # fmt: skip
-
-
-def _several(count: int, what: str) -> str:
-    """ "1 epoch", "2 epochs"."""
-    return f"{count} {what}{'s' if count != 1 else ''}"
 
 
 def phone_section(run: Run) -> Section:
