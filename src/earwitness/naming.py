@@ -1,4 +1,4 @@
-"""Names on the command line and in text: classes in kebab case, and objects from a line of text.
+"""Names on the command line and in text: classes in kebab case, objects from a line of text, numbers with their nouns.
 
 `Sobol` is "sobol", `KernelSHAP` "kernel-shap", `GradCAM` "grad-cam". Hyper-parameters follow a colon, by place or by name:
 "sobol", "sobol:designs=64,estimator=jansen", "grid:8,16", "cells:bands=12,seconds=0.2".
@@ -21,7 +21,7 @@ def kebab(thing: type) -> str:
 
 
 def several(count: int, what: str) -> str:
-    """ "1 epoch", "2 epochs"."""
+    """A number with its noun: "1 epoch", "2 epochs"."""
     return f"{count} {what}{'s' if count != 1 else ''}"
 
 

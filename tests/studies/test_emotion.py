@@ -162,7 +162,7 @@ def test_a_faster_tape_is_higher_shorter_and_begins_anew(tmp_path):
         power = learning._powers([Clip(tmp_path / "burst.wav", "a", "b")], mel, 0.6, speed)[0, 0]
         frequency, time = mel.axes(round(0.6 * RATE))
         heard = frequency.centers[int(power.sum(1).argmax())]
-        assert abs(heard - hertz) < 35, (speed, heard)  # a band is 30 Hz wide there
+        assert abs(heard - hertz) < 35, (speed, heard)  # the spectrum has a bin every 31 Hz
         loud = power.sum(0) > 0.25 * power.sum(0).max()
         found = time.centers[np.flatnonzero(np.diff(loud.int().numpy(), prepend=0) == 1)]
         assert len(found) == len(starts) and np.allclose(found, starts, atol=0.02), (speed, found)
@@ -320,6 +320,14 @@ def test_what_the_page_says_of_absent_emotions_and_of_loudness():
     both = measured._beside_loudness(found, dark.assign(verdict="better"))
     assert "loudness (+0.20) and level-silence-map (+0.07) pass too" in both and both.endswith("lime.")
     assert measured._beside_loudness(found, passed.assign(verdict="")) == ""
+
+
+def test_whether_conclusions_hold():
+    """25 methods can differ from 0 with 10 clips at the earliest: 25 x 2 / 2^10 = 0.049."""
+    assert measured._held(25, 5, True, 9) == "9 clips are too few to tell"
+    assert measured._held(25, 5, True, 10) == "20 of 25 do"
+    assert measured._held(25, 0, True, 10) == "yes"
+    assert measured._held(25, 0, False, 10) == "there is nothing to hold"
 
 
 def test_every_method_takes_part():

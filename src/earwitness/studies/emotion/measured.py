@@ -282,11 +282,7 @@ def control_section(found: Findings) -> Section:
     changed = [n for n in names if first.loc[n, "verdict"] != second.loc[n, "verdict"]]
     counts = [sum(side.loc[names, "verdict"] == "better") for side in (first, second)]
     tops = [str(max(names, key=lambda name, m=side: m.loc[name, "mean"])) for side in (first, second)]
-    held = "there is nothing to hold"
-    if any(counts):
-        held = "yes" if not changed else f"{len(names) - len(changed)} of {len(names)} do"
-    if len(names) * 2.0 ** (1 - found.clips) >= LEVEL:  # Wilcoxon's smallest p, times Holm's factor
-        held = f"{found.clips} clips are too few to tell"
+    held = _held(len(names), len(changed), any(counts), found.clips)
     falls: dict[str, Any] = {
         regions: (found.all.scores(DROP) - found.all.scores(regions))[LIME_NAME].mean() for regions in both
     }
@@ -305,6 +301,15 @@ def control_section(found: Findings) -> Section:
         tables={"methods": table},
         pictures={"efficiency": efficiency_picture(found.few, None, found.credit)},
     )  # fmt: skip
+
+
+def _held(methods: int, changed: int, any_better: bool, clips: int) -> str:
+    """Whether verdicts on so many methods, of which so many changed, hold."""
+    if methods * 2.0 ** (1 - clips) >= LEVEL:  # Wilcoxon's smallest p, times Holm's factor
+        return f"{clips} clips are too few to tell"
+    if not any_better:
+        return "there is nothing to hold"
+    return f"{methods - changed} of {methods} do" if changed else "yes"
 
 
 def _beside_loudness(found: Findings, shifted: Any) -> str:
